@@ -1,0 +1,343 @@
+// The area model: loading, and what a file says of itself.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "backend.h"
+#include "common.h"
+#include "generated/options.h"
+#include "gguf_check.h"
+#include "llama-ext.h"
+#include "log_capture.h"
+#include "model_resource.h"
+#include "results.h"
+#include "text.h"
+
+using namespace mullama;
+
+namespace {
+
+// The parameters for llama.cpp together with everything they point to.
+struct load_request {
+    std::string path;
+    llama_model_params params = llama_model_default_params();
+    std::vector<ggml_backend_dev_t> devices;
+    std::vector<float> tensor_split;
+    std::vector<llama_model_kv_override> kv_overrides;
+    std::vector<std::string> split_paths;
+    mullama_load_progress progress = nullptr;
+    void *progress_user = nullptr;
+    bool stopped = false;
+};
+
+std::string device_names() {
+    std::string names;
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        names += (names.empty() ? "" : ", ") + std::string(ggml_backend_dev_name(ggml_backend_dev_get(i)));
+    }
+    return names;
+}
+
+void take_devices(load_request &request, const mullama_model_options &options) {
+    if (options.devices_len == 0) return;
+    for (size_t i = 0; i < options.devices_len; ++i) {
+        const std::string name(take_text(options.devices[i].data, options.devices[i].len, "model_options.devices"));
+        ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+        if (!device) {
+            throw failure(MULLAMA_E_INVALID_ARGUMENT, "there is no device \"" + name + "\"; this machine has " + device_names());
+        }
+        // llama.cpp's list holds offload devices only; the processor takes what they do not.
+        if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU) request.devices.push_back(device);
+    }
+    request.devices.push_back(nullptr);
+    request.params.devices = request.devices.data();
+}
+
+void take_kv_overrides(load_request &request, const mullama_model_options &options) {
+    if (options.kv_overrides_len == 0) return;
+    for (size_t i = 0; i < options.kv_overrides_len; ++i) {
+        const std::string text(take_text(options.kv_overrides[i].data, options.kv_overrides[i].len, "model_options.kv_overrides"));
+        if (!string_parse_kv_override(text.c_str(), request.kv_overrides)) {
+            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the metadata override \"" + text + "\" is not of the form KEY=TYPE:VALUE with "
+                                                      "TYPE int, float, bool or str, and KEY and text values of at most 127 bytes");
+        }
+    }
+    request.kv_overrides.emplace_back();
+    request.kv_overrides.back().key[0] = 0;
+    request.params.kv_overrides = request.kv_overrides.data();
+}
+
+void take_options(load_request &request, const mullama_model_options &options) {
+    llama_model_params &params = request.params;
+    params.n_gpu_layers = options.n_gpu_layers;
+    params.split_mode = static_cast<llama_split_mode>(options.split_mode);
+    params.main_gpu = options.main_gpu;
+    params.check_tensors = options.check_tensors;
+    params.vocab_only = options.vocab_only;
+    params.use_extra_bufts = options.repack;
+    if (options.use_direct_io && options.use_mlock) {
+        throw failure(MULLAMA_E_INVALID_ARGUMENT, "use_direct_io and use_mlock exclude each other; choose one");
+    }
+    params.load_mode = options.use_direct_io                     ? LLAMA_LOAD_MODE_DIRECT_IO
+                       : options.use_mmap && options.use_mlock   ? LLAMA_LOAD_MODE_MMAP_MLOCK
+                       : options.use_mmap                        ? LLAMA_LOAD_MODE_MMAP
+                       : options.use_mlock                       ? LLAMA_LOAD_MODE_MLOCK
+                                                                 : LLAMA_LOAD_MODE_NONE;
+    if (options.tensor_split_len > llama_max_devices()) {
+        throw failure(MULLAMA_E_INVALID_ARGUMENT, "tensor_split has " + std::to_string(options.tensor_split_len) +
+                                                      " parts; at most " + std::to_string(llama_max_devices()) + " devices are possible");
+    }
+    if (options.tensor_split_len) {
+        request.tensor_split.assign(options.tensor_split, options.tensor_split + options.tensor_split_len);
+        for (float part : request.tensor_split) {
+            if (!(part >= 0) || part > 1e30f) {
+                throw failure(MULLAMA_E_INVALID_ARGUMENT, "a part of tensor_split is " + std::to_string(part) + "; parts are 0 or more");
+            }
+        }
+        request.tensor_split.resize(llama_max_devices());
+        params.tensor_split = request.tensor_split.data();
+    }
+    take_devices(request, options);
+    take_kv_overrides(request, options);
+    for (size_t i = 0; i < options.split_paths_len; ++i) {
+        request.split_paths.push_back(take_path(options.split_paths[i].data, options.split_paths[i].len));
+    }
+    params.progress_callback_user_data = &request;
+    params.progress_callback = [](float fraction, void *user) {
+        load_request &request = *static_cast<load_request *>(user);
+        if (request.progress && !request.progress(fraction, request.progress_user)) request.stopped = true;
+        return !request.stopped;
+    };
+}
+
+void require_readable_file(const std::string &path) {
+    struct stat status;
+    if (stat(path.c_str(), &status) != 0) {
+        const int reason = errno;
+        if (reason == ENOENT || reason == ENOTDIR) {
+            throw failure(MULLAMA_E_FILE_NOT_FOUND, "there is no file \"" + path + "\"; check the path, or fetch the model first");
+        }
+        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be read: " + std::strerror(reason));
+    }
+    if ((status.st_mode & S_IFMT) == S_IFDIR) {
+        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" is a folder; name the .gguf file in it");
+    }
+    if ((status.st_mode & S_IFMT) != S_IFREG) {
+        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" is not a regular file");
+    }
+}
+
+int32_t code_of(const std::string &reasons) {
+    const auto mentions = [&](const char *text) { return reasons.find(text) != std::string::npos; };
+    if (mentions("unknown model architecture") || mentions("not supported") || mentions("unsupported")) return MULLAMA_E_MODEL_UNSUPPORTED;
+    if (mentions("bad_alloc") || mentions("unable to allocate") || mentions("failed to allocate")) return MULLAMA_E_OUT_OF_MEMORY;
+    return MULLAMA_E_MODEL_INVALID;
+}
+
+std::string metadata_text(const llama_model *model, const char *key) {
+    std::string text(256, '\0');
+    int32_t size = llama_model_meta_val_str(model, key, &text[0], text.size());
+    if (size >= static_cast<int32_t>(text.size())) {
+        text.resize(size + 1);
+        size = llama_model_meta_val_str(model, key, &text[0], text.size());
+    }
+    text.resize(size < 0 ? 0 : size);
+    return mended_utf8(text);
+}
+
+std::string metadata_key(const llama_model *model, int32_t index) {
+    std::string key(256, '\0');
+    int32_t size = llama_model_meta_key_by_index(model, index, &key[0], key.size());
+    if (size >= static_cast<int32_t>(key.size())) {
+        key.resize(size + 1);
+        size = llama_model_meta_key_by_index(model, index, &key[0], key.size());
+    }
+    key.resize(size < 0 ? 0 : size);
+    return key;
+}
+
+// A text of the file that may be absent.
+void give_optional(const char *text, const char **out, size_t *out_len) {
+    if (text) {
+        give(mended_utf8(text), out, out_len);
+    } else {
+        *require_out(out) = nullptr;
+        *require_out(out_len) = 0;
+    }
+}
+
+std::shared_ptr<model_resource> load(load_request &request, const mullama_model_options &options) {
+    require_readable_file(request.path);
+    for (const std::string &path : request.split_paths) require_readable_file(path);
+    check_gguf(request.path, options.vocab_only);
+
+    log_capture captured;
+    std::vector<const char *> parts;
+    for (const std::string &path : request.split_paths) parts.push_back(path.c_str());
+    const int aborts = abort_count();
+    llama_model_ptr model(parts.empty() ? llama_model_load_from_file(request.path.c_str(), request.params)
+                                        : llama_model_load_from_splits(parts.data(), parts.size(), request.params));
+    captured.add_line();
+    if (!model) {
+        if (request.stopped) throw failure(MULLAMA_E_CANCELLED, "loading \"" + request.path + "\" was stopped by its progress callback");
+        const std::string reasons = captured.errors(abort_count() != aborts ? "a check inside llama.cpp failed" : "llama.cpp gave no reason");
+        throw failure(code_of(reasons), "\"" + request.path + "\" cannot be loaded: " + reasons);
+    }
+
+    auto resource = std::make_shared<model_resource>();
+    resource->vocab = llama_model_get_vocab(model.get());
+    resource->vocab_only = options.vocab_only;
+    if (llama_vocab_type(resource->vocab) != LLAMA_VOCAB_TYPE_NONE) {
+        resource->n_vocab = llama_vocab_n_tokens(resource->vocab);
+        for (llama_token token = 0; token < resource->n_vocab; ++token) {
+            if (llama_vocab_is_eog(resource->vocab, token)) resource->end_tokens.push_back(token);
+        }
+    }
+    char description[256];
+    llama_model_desc(model.get(), description, sizeof(description));
+    resource->description = mended_utf8(description);
+    resource->architecture = metadata_text(model.get(), "general.architecture");
+    resource->warnings = captured.warnings();
+    if (options.n_gpu_layers > 0 && !llama_supports_gpu_offload()) {
+        resource->warnings.push_back("n_gpu_layers is " + std::to_string(options.n_gpu_layers) +
+                                     ", but this build has no GPU backend: all layers stay on the processor");
+    }
+    resource->model = std::move(model);
+    return resource;
+}
+
+mullama_model_info info_of(const model_resource &resource) {
+    const llama_model *model = resource.model.get();
+    mullama_model_info info{};
+    const auto set = [](std::string_view text, const char *&data, size_t &size) {
+        data = text.data();
+        size = text.size();
+    };
+    set(resource.description, info.description, info.description_len);
+    set(resource.architecture, info.architecture, info.architecture_len);
+    set(llama_ftype_name(llama_model_ftype(model)), info.file_type, info.file_type_len);
+    info.n_vocab = resource.n_vocab;
+    info.vocabulary_type = llama_vocab_type(resource.vocab);
+    info.vocab_only = resource.vocab_only;
+    info.n_ctx_train = llama_model_n_ctx_train(model);
+    info.decoder_start_token = -1;
+    info.rope_type = MULLAMA_ROPE_TYPE_NONE;
+    if (resource.vocab_only) return info;  // llama.cpp reads no hyperparameters then
+    info.size = llama_model_size(model);
+    info.n_params = llama_model_n_params(model);
+    info.n_embd = llama_model_n_embd(model);
+    info.n_embd_in = llama_model_n_embd_inp(model);
+    info.n_embd_out = llama_model_n_embd_out(model);
+    info.n_layer = llama_model_n_layer(model);
+    info.n_head = llama_model_n_head(model);
+    info.n_head_kv = llama_model_n_head_kv(model);
+    info.n_swa = llama_model_n_swa(model);
+    info.n_expert = llama_model_n_expert(model);
+    info.n_classes = llama_model_n_cls_out(model);
+    info.n_devices = llama_model_n_devices(model);
+    info.rope_type = llama_model_rope_type(model);
+    info.rope_freq_scale_train = llama_model_rope_freq_scale_train(model);
+    info.has_encoder = llama_model_has_encoder(model);
+    info.has_decoder = llama_model_has_decoder(model);
+    if (info.has_encoder) info.decoder_start_token = llama_model_decoder_start_token(model);
+    info.is_recurrent = llama_model_is_recurrent(model);
+    info.is_hybrid = llama_model_is_hybrid(model);
+    info.is_diffusion = llama_model_is_diffusion(model);
+    return info;
+}
+
+}  // namespace
+
+int32_t mullama_model_load(const char *path, size_t path_len, const mullama_model_options *options, mullama_load_progress progress,
+                           void *progress_user, mullama_model **out, mullama_error **err) {
+    return guarded(err, [&] {
+        require_out(out);
+        use_backend();
+        load_request request;
+        request.path = take_path(path, path_len);
+        request.progress = progress;
+        request.progress_user = progress_user;
+        const mullama_model_options taken = read_model_options(options);
+        take_options(request, taken);
+        *out = new mullama_model(load(request, taken));
+    });
+}
+
+void mullama_model_close(mullama_model *model) {
+    if (model) model->core->close();
+}
+
+void mullama_model_free(mullama_model *model) {
+    mullama_model_close(model);
+    delete model;
+}
+
+int32_t mullama_model_get_info(mullama_model *model, mullama_model_info *out, mullama_error **err) {
+    return guarded(err, [&] { give(info_of(*require(model, "model").core->enter()), out); });
+}
+
+int32_t mullama_model_n_vocab(mullama_model *model) {
+    return guarded_value([&] {
+        const auto resource = model ? model->core->enter_if_open() : nullptr;
+        return resource ? resource->n_vocab : 0;
+    });
+}
+
+int32_t mullama_model_warnings(mullama_model *model, const mullama_str **out, size_t *out_len, mullama_error **err) {
+    return guarded(err, [&] { give(require(model, "model").core->enter()->warnings, out, out_len); });
+}
+
+int32_t mullama_model_metadata(mullama_model *model, const mullama_str **out, size_t *out_len, mullama_error **err) {
+    return guarded(err, [&] {
+        const auto resource = require(model, "model").core->enter();
+        std::vector<std::string> pairs;
+        for (int32_t i = 0; i < llama_model_meta_count(resource->model.get()); ++i) {
+            const std::string key = metadata_key(resource->model.get(), i);
+            pairs.push_back(mended_utf8(key));
+            pairs.push_back(metadata_text(resource->model.get(), key.c_str()));
+        }
+        give(pairs, out, out_len);
+    });
+}
+
+size_t mullama_model_metadata_count(mullama_model *model) {
+    return guarded_value([&]() -> size_t {
+        const auto resource = model ? model->core->enter_if_open() : nullptr;
+        return resource ? llama_model_meta_count(resource->model.get()) : 0;
+    });
+}
+
+int32_t mullama_model_metadata_value(mullama_model *model, const char *key, size_t key_len, const char **out, size_t *out_len,
+                                     mullama_error **err) {
+    return guarded(err, [&] {
+        const auto resource = require(model, "model").core->enter();
+        const std::string name(take_text(key, key_len, "the key"));
+        char first;
+        const bool exists = name.find('\0') == std::string::npos &&
+                            llama_model_meta_val_str(resource->model.get(), name.c_str(), &first, 1) >= 0;
+        give_optional(exists ? metadata_text(resource->model.get(), name.c_str()).c_str() : nullptr, out, out_len);
+    });
+}
+
+int32_t mullama_model_chat_template(mullama_model *model, const char *name, size_t name_len, const char **out, size_t *out_len,
+                                    mullama_error **err) {
+    return guarded(err, [&] {
+        const auto resource = require(model, "model").core->enter();
+        const std::string variant(take_text(name, name_len, "the name"));
+        give_optional(llama_model_chat_template(resource->model.get(), name ? variant.c_str() : nullptr), out, out_len);
+    });
+}
+
+int32_t mullama_model_class_label(mullama_model *model, uint32_t index, const char **out, size_t *out_len, mullama_error **err) {
+    return guarded(err, [&] {
+        const auto resource = require(model, "model").core->enter();
+        const uint32_t count = info_of(*resource).n_classes;
+        if (index >= count) {
+            throw failure(MULLAMA_E_OUT_OF_RANGE, "class " + std::to_string(index) + " does not exist; the model has " + std::to_string(count));
+        }
+        give_optional(llama_model_cls_label(resource->model.get(), index), out, out_len);
+    });
+}

@@ -1,0 +1,57 @@
+// What stands behind a model handle, shared by the contexts and samplers on it.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chat.h"
+#include "handle.h"
+#include "libmullama.h"
+#include "llama-cpp.h"
+
+namespace mullama {
+
+struct model_resource {
+    llama_model_ptr model;
+    const llama_vocab *vocab = nullptr;
+    int32_t n_vocab = 0;  // 0 without a vocabulary
+    bool vocab_only = false;
+    std::string description, architecture;
+    std::vector<std::string> warnings;
+    std::vector<llama_token> end_tokens;
+
+    // Parsing a template is dear, applying it is cheap: the parsed one is kept for the model's own template.
+    std::mutex templates_mutex;
+    std::shared_ptr<common_chat_templates> templates;
+
+    // The vocabulary for a call that needs one.
+    const llama_vocab *require_vocab() const;
+    void require_token(llama_token token, const char *what = "the token") const;
+    std::vector<llama_token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+    void append_piece(std::string &text, llama_token token, bool special) const;
+    bool is_end(llama_token token) const { return llama_vocab_is_eog(vocab, token); }
+};
+
+struct chat_prompt {
+    std::string prompt;
+    std::string generation_prompt;
+    std::vector<std::string> stops;
+    bool supports_thinking = false;
+};
+
+// Messages as a prompt; see chat_template.yaml.
+chat_prompt apply_chat_template(model_resource &model, std::string_view messages, const mullama_chat_options &options);
+
+}  // namespace mullama
+
+struct mullama_error : mullama::error_object {};
+
+struct mullama_model {
+    explicit mullama_model(std::shared_ptr<mullama::model_resource> resource)
+        : core(std::make_shared<mullama::shared_core<mullama::model_resource>>("model", std::move(resource))) {}
+    std::shared_ptr<mullama::shared_core<mullama::model_resource>> core;
+    mullama::live_object counted;
+};

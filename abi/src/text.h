@@ -1,0 +1,27 @@
+// UTF-8: checking what comes in, mending what goes out, and cutting streams at whole characters.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "failure.h"
+
+namespace mullama {
+
+// Length of the longest prefix that is valid UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF).
+size_t valid_utf8_prefix(std::string_view text) noexcept;
+
+// Length of an unfinished character at the end that more bytes could still complete; 0 if there is none.
+size_t unfinished_utf8_suffix(std::string_view text) noexcept;
+
+// The text with every maximal invalid part replaced by U+FFFD.
+std::string mended_utf8(std::string_view text);
+
+// A text argument. NULL with length 0 is the empty text; anything that is not UTF-8 is an error naming the argument.
+std::string_view take_text(const char *data, size_t size, const char *what);
+
+// A path argument: a text without NUL.
+std::string take_path(const char *data, size_t size);
+
+}  // namespace mullama

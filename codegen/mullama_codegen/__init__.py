@@ -1,0 +1,1 @@
+"""Generates everything that follows from the description of the ABI: load, check, api, targets."""

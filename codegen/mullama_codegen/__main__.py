@@ -1,0 +1,49 @@
+"""`python -m mullama_codegen`: checks that every generated file is up to date; `--write` writes them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import load, render, targets
+from .build import load_api
+from .messages import SpecError
+
+SPECS = ("abi/spec", "abi/fixture/spec")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="mullama_codegen", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write what differs, remove what is not generated any more")
+    parser.add_argument("--spec", type=Path, action="append", help=f"a folder of description files (default: {', '.join(SPECS)})")
+    parser.add_argument("--root", type=Path, default=load.REPOSITORY, help="the folder that the outputs belong to")
+    parser.add_argument("--target", action="append", choices=targets.names(), help="only this target (default: all)")
+    options = parser.parse_args(arguments)
+
+    files: dict[str, str] = {}
+    messages: list[str] = []
+    for spec in options.spec or [options.root / spec for spec in SPECS if (options.root / spec).is_dir()]:
+        try:
+            files.update(targets.outputs(load_api(spec, options.root), options.target or targets.names()))
+        except SpecError as error:
+            messages += error.messages
+    if messages:
+        print("\n".join(messages), file=sys.stderr)
+        return 1
+
+    if options.write:
+        differences = render.write(files, options.root)
+        print("\n".join([*(line.replace("stale", "written").replace("missing", "written").replace("unexpected", "removed") for line in differences),
+                         f"{len(files)} files, {len(differences)} changed"]))
+        return 0
+    differences = render.compare(files, options.root)
+    if differences:
+        print("\n".join([*differences, "Run `python -m mullama_codegen --write` and commit the result."]), file=sys.stderr)
+        return 1
+    print(f"{len(files)} generated files are up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The project's sessions: `./x SESSION`, or `nox -s SESSION`. All of them share one environment and one build.
+
+A step whose inputs have not changed is skipped, by a stamp of their content (core/mullama/build/stamp.py), so that a
+session starts with what it is about.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "core"))
+
+from mullama.build import toolchain  # noqa: E402
+from mullama.build.library import Library  # noqa: E402
+from mullama.build.report import note  # noqa: E402
+from mullama.build.stamp import digest, is_fresh  # noqa: E402
+from mullama.problem import Problem  # noqa: E402
+
+ENVIRONMENT = ROOT / ".nox" / "env"
+BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = str(BIN / "python")
+# The build finds its cmake and ninja there, whichever Python runs nox.
+os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+
+LIBRARY = Library(ROOT)
+QUESTION = "What is a library, in one short paragraph?"
+# What the tests compare with: llama.cpp's own programs, from the same build.
+REFERENCE_TOOLS = ["llama-completion"]
+BENCHMARK_TOOLS = ["llama-bench", "llama-completion"]
+
+nox.options.sessions = ["test"]
+
+
+@contextmanager
+def reported(session: nox.Session) -> Iterator[None]:
+    """Ends the session with a problem's own sentence instead of a traceback."""
+    try:
+        yield
+    except Problem as problem:
+        session.error(str(problem))
+
+
+def pip_install(session: nox.Session, *arguments: str) -> None:
+    pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    session.run(*pip, *arguments, external=True, log=False)
+
+
+def need(session: nox.Session, *groups: str) -> None:
+    """Installs the package's dependencies and groups of tools (both in pyproject.toml) into the shared environment."""
+    if not Path(PYTHON).exists():
+        session.run(sys.executable, "-m", "venv", str(ENVIRONMENT), external=True)
+    project = nox.project.load_toml(ROOT / "pyproject.toml")
+    wanted = sorted({*project["project"]["dependencies"], *nox.project.dependency_groups(project, *groups)})
+    stamp = ENVIRONMENT / f"{'-'.join(groups)}.stamp"
+    if not is_fresh(stamp, "\n".join(wanted)):
+        note(f"installing the tools of {', '.join(groups)}")
+        pip_install(session, *wanted)
+        stamp.write_text("\n".join(wanted))
+
+
+def install(session: nox.Session) -> None:
+    """Makes the library current, and the installed package around it: the same steps as a user's `pip install .`."""
+    need(session, "build")
+    with reported(session):
+        prefix = LIBRARY.build()
+        value = digest([ROOT / "core", ROOT / "bindings" / "python", ROOT / "pyproject.toml", prefix])
+        stamp = ENVIRONMENT / "package.stamp"
+        if not is_fresh(stamp, value):
+            toolchain.require(toolchain.FOR_PACKAGE, note)
+            note("installing the Python package")
+            flags = ("--no-build-isolation", "--no-deps", "--force-reinstall")
+            pip_install(session, *flags, f"--config-settings=cmake.define.MULLAMA_PREFIX={prefix}", str(ROOT))
+            stamp.write_text(value)
+
+
+def run(session: nox.Session, *command: str) -> None:
+    """Runs a command that may use the built library, llama.cpp's source and programs, and the generator."""
+    with reported(session):
+        places = {
+            "MULLAMA_TEST_PREFIX": LIBRARY.prefix,
+            "MULLAMA_TEST_SOURCE": LIBRARY.source(),
+            "MULLAMA_TEST_TOOLS": LIBRARY.folder / "bin",
+            "PYTHONPATH": ROOT / "codegen",
+        }
+    session.run(*command, env={name: str(place) for name, place in places.items()}, external=True)
+
+
+@nox.session(python=False)
+def build(session: nox.Session) -> None:
+    """Builds libmullama and installs the Python package into the shared environment."""
+    install(session)
+
+
+@nox.session(python=False)
+def demo(session: nox.Session) -> None:
+    """Builds, fetches a small model, and lets it answer a question."""
+    install(session)
+    question = " ".join(session.posargs) or QUESTION
+    # No session.run: the answer is the point, not nox's account of the command.
+    answer = subprocess.run([str(BIN / "mullama"), "run", "--verbose", "smollm2:135m", question], stdin=subprocess.DEVNULL)
+    if answer.returncode:
+        session.error("the demo failed")
+
+
+@nox.session(python=False)
+def codegen(session: nox.Session) -> None:
+    """Checks that every generated file is what the description gives; `./x codegen --write` writes them."""
+    need(session, "codegen")
+    session.run(PYTHON, "-m", "mullama_codegen", *session.posargs, env={"PYTHONPATH": "codegen"}, external=True)
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Checks the style and the types of the Python code."""
+    install(session)
+    need(session, "lint", "codegen", "test")
+    session.run(PYTHON, "-m", "ruff", "check", *session.posargs, external=True)
+    # The installed package: there the hand-written parts and the generated binding are one.
+    session.run(PYTHON, "-m", "mypy", "-p", "mullama", external=True)
+    session.run(PYTHON, "-m", "mypy", "noxfile.py", "codegen/mullama_codegen", external=True)
+
+
+@nox.session(python=False)
+def pytest(session: nox.Session) -> None:
+    """Runs the tests, those of the C library included; arguments go to pytest."""
+    install(session)
+    need(session, "test", "codegen")
+    with reported(session):
+        toolchain.require(toolchain.FOR_TESTS, note)
+        LIBRARY.tools(REFERENCE_TOOLS)
+    run(session, PYTHON, "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=False, requires=["build", "codegen", "lint", "pytest"])
+def test(session: nox.Session) -> None:
+    """Every check and test there is."""
+
+
+@nox.session(python=False)
+def bench(session: nox.Session) -> None:
+    """Measures against llama.cpp's own benchmark programs; arguments go to benchmarks/run.py."""
+    install(session)
+    need(session, "bench")
+    with reported(session):
+        LIBRARY.tools(BENCHMARK_TOOLS)
+    run(session, PYTHON, "benchmarks/run.py", *session.posargs)

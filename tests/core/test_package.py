@@ -1,0 +1,45 @@
+"""The installed package: its version, its licences, and how fast it is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import mullama
+
+ROOT = Path(__file__).parents[2]
+IMPORT_SECONDS = 0.06
+
+
+def test_all_places_name_the_same_version() -> None:
+    pattern = re.compile(r"^(?:version = \"|project\(mullama VERSION )([\d.]+)", re.MULTILINE)
+    files = ("pyproject.toml", "abi/CMakeLists.txt")
+    assert {pattern.findall((ROOT / file).read_text())[0] for file in files} == {mullama.__version__}
+    assert version("mullama") == mullama.__version__
+
+
+def test_the_licences_of_what_is_linked_in_travel_with_the_package() -> None:
+    folder = Path(mullama.binding.__file__).parent / "licenses"
+    assert {"llama.cpp.txt", "mullama.txt", "jsonhpp.txt", "cpp-httplib.txt"} <= {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_every_public_name_can_be_had_and_is_listed() -> None:
+    for name in mullama.__all__:
+        assert getattr(mullama, name) is not None
+    assert {"Model", "Error", "__version__"} <= set(dir(mullama))
+    assert not hasattr(mullama, "no_such_name")
+
+
+def test_import_is_quick_and_leaves_numpy_alone() -> None:
+    code = (
+        "import sys, time; start = time.perf_counter(); import mullama; mullama.Model; "
+        "print(time.perf_counter() - start, 'numpy' in sys.modules)"
+    )
+    runs = [subprocess.check_output([sys.executable, "-c", code], text=True).split() for _ in range(5)]
+    assert min(float(seconds) for seconds, _ in runs) < IMPORT_SECONDS
+    assert {numpy for _, numpy in runs} == {"False"}

@@ -1,0 +1,429 @@
+"""Tiny, seeded GGUF models for the tests: exact, fast to load, made when they are needed and never committed.
+
+`python tests/tools/tiny_models.py FOLDER` writes all of them. Weights come from `numpy.random.RandomState`, whose
+stream NumPy has frozen, so that ids recorded in a test case hold on every machine. Every function returns the path
+(of the first part, for a split model).
+
+| file | what it is |
+|---|---|
+| `llama.gguf` | 2 layers, 64 wide, 2 heads over 1 KV head of 32, F32, SPM vocabulary, chat template, `n_ctx_train` 512 |
+| `other.gguf` | the same architecture and vocabulary, another shape (3 layers, 96 wide), F16 |
+| `bert.gguf` | embeddings: 2 layers, 32 wide, WPM vocabulary, mean pooling |
+| `no-vocabulary.gguf` | a llama without tokenizer (`no_vocab`), 64 token ids |
+| `split-00001-of-00002.gguf`, `split-00002-of-00002.gguf` | `llama.gguf` in two parts |
+| `lora.gguf` | an adapter for `llama.gguf` |
+| `mamba.gguf` | recurrent: no KV cache, memory cannot be cut in the middle |
+| `minimal.gguf` | the smallest llama that loads, the base of the damaged files of `mutate.py` |
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+N_CTX_TRAIN = 512
+
+CHAT_TEMPLATE = (
+    "{% if tools %}<|im_start|>system\nTools: {{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+COMMON_WORDS = """
+the of and to in is that it was for on are as with his they at be this from have or by one had not but what all
+were when we there can an your which their said if do will each about how up out them then she many some so these
+would other into has more her two like him see time could no make than first been its who now people my made over
+did down only way find use may water long little very after words called just where most know
+"""
+WORDS = COMMON_WORDS.split()
+
+CONTROL = ("<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+
+# Characters that exist as byte tokens only: the model completes each one that it begins, so that greedy text holds
+# characters whose bytes arrive over several tokens.
+BYTE_CHAINS = ("é".encode(), "€".encode(), "😀".encode())
+BYTE_STEPS = tuple(step for chain in BYTE_CHAINS for step in pairwise(chain))
+
+# Channels of the residual stream that no layer writes to: a constant, by which the output rows have a bias, and one
+# that is on after the first byte of each step of `BYTE_STEPS`.
+BIAS_CHANNEL = 0
+N_RESERVED = 1 + len(BYTE_STEPS)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Texts, scores and types of a SentencePiece vocabulary, one entry a token id."""
+
+    texts: list[str]
+    scores: list[float]
+    types: list[int]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def id(self, text: str) -> int:
+        return self.texts.index(text)
+
+    def byte(self, value: int) -> int:
+        return self.id(f"<0x{value:02X}>")
+
+
+def spm_vocabulary(words: list[str] = WORDS) -> Vocabulary:
+    """Control tokens, 256 byte tokens, printable ASCII, and every prefix of every word.
+
+    Prefixes score higher the shorter they are, so that each word is merged from the left, one character at a time.
+    """
+    characters = ["▁", *(chr(code) for code in range(0x21, 0x7F))]
+    prefixes = sorted(
+        {"▁" + word[:length] for word in words for length in range(1, len(word) + 1)},
+        key=lambda piece: (len(piece), piece),
+    )
+    normal = characters + prefixes
+    texts = ["<unk>", *CONTROL, *(f"<0x{value:02X}>" for value in range(256)), *normal]
+    types = (
+        [gguf.TokenType.UNKNOWN]
+        + [gguf.TokenType.CONTROL] * len(CONTROL)
+        + [gguf.TokenType.BYTE] * 256
+        + [gguf.TokenType.NORMAL] * len(normal)
+    )
+    n_unscored = len(texts) - len(normal)
+    scores = [0.0] * n_unscored + [-float(rank) for rank in range(len(normal))]
+    return Vocabulary(texts, scores, [int(type_) for type_ in types])
+
+
+def write_llama(
+    path: Path | str,
+    seed: int = 4,
+    *,
+    n_layer: int = 2,
+    n_embd: int = 64,
+    n_head: int = 2,
+    n_head_kv: int = 1,
+    n_ff: int = 128,
+    dtype: type = np.float32,
+    name: str = "tiny llama",
+    n_parts: int = 1,
+) -> Path:
+    """A llama that generates readable, varied text under greedy sampling and ends only when it is asked to."""
+    vocabulary = spm_vocabulary()
+    weights = _Weights(seed, dtype)
+    tensors = _llama_tensors(weights, len(vocabulary), n_layer, n_embd, n_head, n_head_kv, n_ff)
+    _shape_output(tensors["token_embd.weight"], tensors["output.weight"], vocabulary)
+
+    # The writer derives the names of the parts from a path without the part number.
+    n_tensors_a_part = -(-len(tensors) // n_parts) if n_parts > 1 else 0
+    writer = gguf.GGUFWriter(path, "llama", split_max_tensors=n_tensors_a_part)
+    _add_llama_metadata(writer, name, n_layer, n_embd, n_head, n_head_kv, n_ff, dtype)
+    _add_spm_metadata(writer, vocabulary)
+    _write(writer, tensors)
+    if n_parts == 1:
+        return Path(path)
+    path = Path(path)
+    return path.with_name(f"{path.stem}-00001-of-{n_parts:05d}{path.suffix}")
+
+
+def write_other(path: Path | str, seed: int = 1) -> Path:
+    """A llama of another shape, for state that belongs to another model."""
+    return write_llama(path, seed, n_layer=3, n_embd=96, n_head=3, n_head_kv=3, dtype=np.float16, name="other llama")
+
+
+def write_split(path: Path | str, seed: int = 4) -> Path:
+    """The tensors of `write_llama(path, seed)` in two files; `path` is the name without the part number."""
+    return write_llama(path, seed, n_parts=2)
+
+
+def write_no_vocabulary(path: Path | str, seed: int = 2, n_vocab: int = 64) -> Path:
+    """A llama without tokenizer: it decodes ids and can neither tokenize nor detokenize."""
+    n_layer, n_embd, n_head, n_ff = 1, 32, 1, 64
+    writer = gguf.GGUFWriter(path, "llama")
+    _add_llama_metadata(writer, "llama without vocabulary", n_layer, n_embd, n_head, n_head, n_ff, np.float32)
+    writer.add_vocab_size(n_vocab)
+    writer.add_tokenizer_model("no_vocab")
+    tensors = _llama_tensors(_Weights(seed, np.float32), n_vocab, n_layer, n_embd, n_head, n_head, n_ff)
+    _write(writer, tensors)
+    return Path(path)
+
+
+def write_minimal(path: Path | str, seed: int = 3) -> Path:
+    """The smallest llama that loads (about 30 KB): one layer, a vocabulary of single characters, no byte tokens."""
+    n_layer, n_embd, n_head, n_ff = 1, 32, 1, 32
+    vocabulary = spm_vocabulary(words=[])
+    keep = [index for index, text in enumerate(vocabulary.texts) if not text.startswith("<0x") or text == "<0x0A>"]
+    vocabulary = Vocabulary(*([column[index] for index in keep] for column in vars(vocabulary).values()))
+    writer = gguf.GGUFWriter(path, "llama")
+    _add_llama_metadata(writer, "minimal llama", n_layer, n_embd, n_head, n_head, n_ff, np.float16)
+    _add_spm_metadata(writer, vocabulary)
+    tensors = _llama_tensors(_Weights(seed, np.float16), len(vocabulary), n_layer, n_embd, n_head, n_head, n_ff)
+    _write(writer, tensors)
+    return Path(path)
+
+
+def write_bert(path: Path | str, seed: int = 0) -> Path:
+    """A bert for embeddings: WPM vocabulary (words, and single letters as first and following pieces), mean pooling."""
+    n_layer, n_embd, n_head, n_ff, n_ctx_train = 2, 32, 2, 64, 128
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(code) for code in range(0x21, 0x7F) if not chr(code).isupper()]
+    # llama.cpp marks the first piece of a word, where the original vocabulary marks the following ones with "##".
+    texts = special + ["▁" + letter for letter in letters] + letters
+    texts += ["▁" + word for word in WORDS if len(word) > 1]
+    types = [gguf.TokenType.CONTROL] * len(special) + [gguf.TokenType.NORMAL] * (len(texts) - len(special))
+
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_name("tiny bert")
+    writer.add_context_length(n_ctx_train)
+    writer.add_embedding_length(n_embd)
+    writer.add_block_count(n_layer)
+    writer.add_feed_forward_length(n_ff)
+    writer.add_head_count(n_head)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_tokenizer_model("bert")
+    writer.add_token_type_count(2)
+    writer.add_token_list(texts)
+    writer.add_token_types([int(type_) for type_ in types])
+    writer.add_pad_token_id(0)
+    writer.add_unk_token_id(1)
+    writer.add_bos_token_id(2)
+    writer.add_eos_token_id(3)
+    writer.add_sep_token_id(3)
+    writer.add_mask_token_id(4)
+
+    weights = _Weights(seed, np.float32)
+    tensors = {
+        "token_embd.weight": weights.normal(len(texts), n_embd),
+        "token_types.weight": weights.normal(2, n_embd, scale=0.1),
+        "position_embd.weight": weights.normal(n_ctx_train, n_embd, scale=0.3),
+        "token_embd_norm.weight": weights.ones(n_embd),
+        "token_embd_norm.bias": weights.zeros(n_embd),
+    }
+    for layer in range(n_layer):
+        block = f"blk.{layer}."
+        for projection in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            tensors[block + projection + ".weight"] = weights.matrix(n_embd, n_embd)
+            tensors[block + projection + ".bias"] = weights.normal_vector(n_embd, scale=0.1)
+        tensors[block + "ffn_up.weight"] = weights.matrix(n_ff, n_embd)
+        tensors[block + "ffn_up.bias"] = weights.normal_vector(n_ff, scale=0.1)
+        tensors[block + "ffn_down.weight"] = weights.matrix(n_embd, n_ff)
+        tensors[block + "ffn_down.bias"] = weights.normal_vector(n_embd, scale=0.1)
+        for norm in ("attn_output_norm", "layer_output_norm"):
+            tensors[block + norm + ".weight"] = weights.ones(n_embd)
+            tensors[block + norm + ".bias"] = weights.zeros(n_embd)
+    _write(writer, tensors)
+    return Path(path)
+
+
+def write_mamba(path: Path | str, seed: int = 5) -> Path:
+    """A recurrent model with the llama's vocabulary."""
+    n_layer, n_embd, d_conv, d_state, dt_rank = 2, 64, 4, 8, 4
+    d_inner = 2 * n_embd
+    vocabulary = spm_vocabulary()
+    writer = gguf.GGUFWriter(path, "mamba")
+    writer.add_name("tiny mamba")
+    writer.add_context_length(N_CTX_TRAIN)
+    writer.add_embedding_length(n_embd)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_block_count(n_layer)
+    writer.add_ssm_conv_kernel(d_conv)
+    writer.add_ssm_inner_size(d_inner)
+    writer.add_ssm_state_size(d_state)
+    writer.add_ssm_time_step_rank(dt_rank)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    _add_spm_metadata(writer, vocabulary)
+
+    weights = _Weights(seed, np.float32)
+    tensors = {
+        "token_embd.weight": weights.normal(len(vocabulary), n_embd),
+        "output_norm.weight": weights.ones(n_embd),
+        "output.weight": weights.matrix(len(vocabulary), n_embd, gain=3.0),
+    }
+    for layer in range(n_layer):
+        block = f"blk.{layer}."
+        decay = -np.tile(np.arange(1, d_state + 1, dtype=np.float32), (d_inner, 1))  # S4D-real: A = -1 ... -d_state
+        tensors |= {
+            block + "attn_norm.weight": weights.ones(n_embd),
+            block + "ssm_in.weight": weights.matrix(2 * d_inner, n_embd, gain=1.5),
+            block + "ssm_conv1d.weight": weights.normal(d_inner, d_conv, scale=0.5),
+            block + "ssm_conv1d.bias": weights.zeros(d_inner),
+            block + "ssm_x.weight": weights.matrix(dt_rank + 2 * d_state, d_inner),
+            block + "ssm_dt.weight": weights.matrix(d_inner, dt_rank),
+            block + "ssm_dt.bias": weights.zeros(d_inner),
+            block + "ssm_a": decay,
+            block + "ssm_d": weights.ones(d_inner),
+            block + "ssm_out.weight": weights.matrix(n_embd, d_inner, gain=1.0),
+        }
+        tensors[block + "ssm_out.weight"][:N_RESERVED] = 0
+    _shape_output(tensors["token_embd.weight"], tensors["output.weight"], vocabulary)
+    _write(writer, tensors)
+    return Path(path)
+
+
+def write_lora(path: Path | str, seed: int = 6, *, rank: int = 4, alpha: float = 8.0) -> Path:
+    """An adapter on the query and output projections of `write_llama`'s default shape, strong enough to change text."""
+    n_layer, n_embd = 2, 64
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_name("tiny adapter")
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
+    weights = _Weights(seed, np.float32)
+    tensors = {}
+    for layer in range(n_layer):
+        for projection in ("attn_q", "attn_output"):
+            tensor = f"blk.{layer}.{projection}.weight"
+            tensors[tensor + ".lora_a"] = weights.matrix(rank, n_embd)
+            tensors[tensor + ".lora_b"] = weights.matrix(n_embd, rank)
+            tensors[tensor + ".lora_b"][:N_RESERVED] = 0
+    _write(writer, tensors)
+    return Path(path)
+
+
+def write_all(folder: Path | str) -> dict[str, Path]:
+    """Writes every model into `folder` and returns their paths by name."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "llama": write_llama(folder / "llama.gguf"),
+        "other": write_other(folder / "other.gguf"),
+        "bert": write_bert(folder / "bert.gguf"),
+        "no-vocabulary": write_no_vocabulary(folder / "no-vocabulary.gguf"),
+        "split": write_split(folder / "split.gguf"),
+        "lora": write_lora(folder / "lora.gguf"),
+        "mamba": write_mamba(folder / "mamba.gguf"),
+        "minimal": write_minimal(folder / "minimal.gguf"),
+    }
+
+
+class _Weights:
+    """Seeded arrays; matrices are (outputs, inputs), in NumPy's order, and keep the scale of what they multiply."""
+
+    def __init__(self, seed: int, dtype: type):
+        self.random = np.random.RandomState(seed)
+        self.dtype = dtype
+
+    def normal(self, *shape: int, scale: float = 1.0) -> np.ndarray:
+        return (self.random.standard_normal(shape) * scale).astype(np.float32)
+
+    def normal_vector(self, size: int, scale: float) -> np.ndarray:
+        return self.normal(size, scale=scale)
+
+    def matrix(self, n_out: int, n_in: int, gain: float = 1.0) -> np.ndarray:
+        return self.normal(n_out, n_in, scale=gain / np.sqrt(n_in)).astype(self.dtype)
+
+    def ones(self, size: int) -> np.ndarray:
+        return np.ones(size, np.float32)
+
+    def zeros(self, size: int) -> np.ndarray:
+        return np.zeros(size, np.float32)
+
+
+def _llama_tensors(
+    weights: _Weights, n_vocab: int, n_layer: int, n_embd: int, n_head: int, n_head_kv: int, n_ff: int
+) -> dict[str, np.ndarray]:
+    n_embd_kv = n_embd // n_head * n_head_kv
+    tensors = {
+        "token_embd.weight": weights.normal(n_vocab, n_embd).astype(weights.dtype),
+        "output_norm.weight": weights.ones(n_embd),
+        "output.weight": weights.matrix(n_vocab, n_embd, gain=3.0),
+    }
+    for layer in range(n_layer):
+        block = f"blk.{layer}."
+        tensors |= {
+            block + "attn_norm.weight": weights.ones(n_embd),
+            block + "attn_q.weight": weights.matrix(n_embd, n_embd, gain=1.5),
+            block + "attn_k.weight": weights.matrix(n_embd_kv, n_embd, gain=1.5),
+            block + "attn_v.weight": weights.matrix(n_embd_kv, n_embd, gain=1.5),
+            block + "attn_output.weight": weights.matrix(n_embd, n_embd, gain=2.0),
+            block + "ffn_norm.weight": weights.ones(n_embd),
+            block + "ffn_gate.weight": weights.matrix(n_ff, n_embd, gain=1.5),
+            block + "ffn_up.weight": weights.matrix(n_ff, n_embd, gain=1.5),
+            block + "ffn_down.weight": weights.matrix(n_embd, n_ff, gain=1.5),
+        }
+        tensors[block + "attn_output.weight"][:N_RESERVED] = 0
+        tensors[block + "ffn_down.weight"][:N_RESERVED] = 0
+    return tensors
+
+
+def _shape_output(embeddings: np.ndarray, output: np.ndarray, vocabulary: Vocabulary) -> None:
+    """Makes whole words, punctuation and the characters of `BYTE_CHAINS` likely, a repeated or any other token not."""
+    likely = {"▁" + word for word in WORDS} | set(".,!?")
+    likely |= {vocabulary.texts[vocabulary.byte(chain[0])] for chain in BYTE_CHAINS}
+    output -= 0.4 * embeddings
+    embeddings[:, :N_RESERVED] = 0.0
+    output[:, :N_RESERVED] = 0.0
+    embeddings[:, BIAS_CHANNEL] = 2.0
+    for token, text in enumerate(vocabulary.texts):
+        if text not in likely:
+            output[token] *= 0.5
+            output[token, BIAS_CHANNEL] = -20.0
+    for chain in BYTE_CHAINS:
+        output[vocabulary.byte(chain[0]), BIAS_CHANNEL] = 3.0
+    for channel, (before, after) in enumerate(BYTE_STEPS, start=BIAS_CHANNEL + 1):
+        embeddings[vocabulary.byte(before), channel] = 4.0
+        output[vocabulary.byte(after), channel] = 60.0
+
+
+def _add_llama_metadata(
+    writer: gguf.GGUFWriter,
+    name: str,
+    n_layer: int,
+    n_embd: int,
+    n_head: int,
+    n_head_kv: int,
+    n_ff: int,
+    dtype: type,
+) -> None:
+    writer.add_type(gguf.GGUFType.MODEL)
+    writer.add_name(name)
+    writer.add_context_length(N_CTX_TRAIN)
+    writer.add_embedding_length(n_embd)
+    writer.add_block_count(n_layer)
+    writer.add_feed_forward_length(n_ff)
+    writer.add_head_count(n_head)
+    writer.add_head_count_kv(n_head_kv)
+    writer.add_rope_dimension_count(n_embd // n_head)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    f16 = dtype == np.float16
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if f16 else gguf.LlamaFileType.ALL_F32)
+
+
+def _add_spm_metadata(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(vocabulary.texts)
+    writer.add_token_scores(vocabulary.scores)
+    writer.add_token_types(vocabulary.types)
+    writer.add_unk_token_id(vocabulary.id("<unk>"))
+    writer.add_bos_token_id(vocabulary.id("<s>"))
+    writer.add_eos_token_id(vocabulary.id("</s>"))
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
+
+
+def _write(writer: gguf.GGUFWriter, tensors: dict[str, np.ndarray]) -> None:
+    for name, tensor in tensors.items():
+        writer.add_tensor(name, tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: tiny_models.py FOLDER")
+    for name, path in write_all(sys.argv[1]).items():
+        print(f"{name:14} {path.stat().st_size / 1024:7.0f} KB  {path}")
+
+
+if __name__ == "__main__":
+    main()

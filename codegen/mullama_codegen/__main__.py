@@ -15,8 +15,12 @@ SPECS = ("abi/spec", "abi/fixture/spec")
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mullama_codegen", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write what differs, remove what is not generated any more")
-    parser.add_argument("--spec", type=Path, action="append", help=f"a folder of description files (default: {', '.join(SPECS)})")
+    parser.add_argument(
+        "--write", action="store_true", help="write what differs, remove what is not generated any more"
+    )
+    parser.add_argument(
+        "--spec", type=Path, action="append", help=f"a folder of description files (default: {', '.join(SPECS)})"
+    )
     parser.add_argument("--root", type=Path, default=load.REPOSITORY, help="the folder that the outputs belong to")
     parser.add_argument("--target", action="append", choices=targets.names(), help="only this target (default: all)")
     options = parser.parse_args(arguments)
@@ -34,12 +38,23 @@ def main(arguments: list[str] | None = None) -> int:
 
     if options.write:
         differences = render.write(files, options.root)
-        print("\n".join([*(line.replace("stale", "written").replace("missing", "written").replace("unexpected", "removed") for line in differences),
-                         f"{len(files)} files, {len(differences)} changed"]))
+        print(
+            "\n".join(
+                [
+                    *(
+                        line.replace("stale", "written").replace("missing", "written").replace("unexpected", "removed")
+                        for line in differences
+                    ),
+                    f"{len(files)} files, {len(differences)} changed",
+                ]
+            )
+        )
         return 0
     differences = render.compare(files, options.root)
     if differences:
-        print("\n".join([*differences, "Run `python -m mullama_codegen --write` and commit the result."]), file=sys.stderr)
+        print(
+            "\n".join([*differences, "Run `python -m mullama_codegen --write` and commit the result."]), file=sys.stderr
+        )
         return 1
     print(f"{len(files)} generated files are up to date")
     return 0

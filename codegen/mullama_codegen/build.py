@@ -6,7 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from . import check, load, type_words
-from .api import Api, Area, Callback, Constant, Enum, ErrorCode, ErrorFamily, Function, Handle, Struct, TextGeneration, Value
+from .api import (
+    Api,
+    Area,
+    Callback,
+    Constant,
+    Enum,
+    ErrorCode,
+    ErrorFamily,
+    Function,
+    Handle,
+    Struct,
+    TextGeneration,
+    Value,
+)
 
 FIRST_VERSION = "0.1"
 
@@ -58,7 +71,9 @@ class _Builder:
                 Handle(name, handle["doc"], handle["thread"], handle.get("keeps_alive", ""), _since(handle))
                 for name, handle in data.get("handles", {}).items()
             ),
-            functions=tuple(self._function(name, function, data["area"]) for name, function in data.get("functions", {}).items()),
+            functions=tuple(
+                self._function(name, function, data["area"]) for name, function in data.get("functions", {}).items()
+            ),
         )
 
     def _constants(self, sets: dict[str, Any] | None, is_flags: bool) -> tuple[Enum, ...]:

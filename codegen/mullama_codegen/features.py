@@ -40,7 +40,16 @@ def _words(api: Api) -> Iterator[tuple[str, str]]:
                 yield "keeps_alive", at + handle.name
         for function in area.functions:
             place = at + function.name
-            for word in ("static", "constructor", "property", "blocking", "any_thread", "run_of", "text_generation", "deprecated"):
+            for word in (
+                "static",
+                "constructor",
+                "property",
+                "blocking",
+                "any_thread",
+                "run_of",
+                "text_generation",
+                "deprecated",
+            ):
                 if getattr(function, word):
                     yield word, place
             if function.stream_of:

@@ -41,26 +41,41 @@ class Language:
         return self.spelling[kind](name)
 
     def is_keyword(self, kind: str, spelled: str) -> bool:
-        if self.name == "php":  # variables, properties and methods may have any name but $this; class constants any but class
+        if (
+            self.name == "php"
+        ):  # variables, properties and methods may have any name but $this; class constants any but class
             spelled = spelled.lower()
             if kind in ("parameter", "member"):
                 return spelled == {"parameter": "this", "member": "class"}[kind]
         return kind in self.keywords_in and spelled in _keywords()[self.name]
 
 
-def _spelling(type_: Callable, function: Callable, parameter: Callable, field: Callable, member: Callable) -> dict[str, Callable]:
-    return {"type": type_, "function": function, "method": function, "parameter": parameter, "field": field, "member": member}
+def _spelling(
+    type_: Callable, function: Callable, parameter: Callable, field: Callable, member: Callable
+) -> dict[str, Callable]:
+    return {
+        "type": type_,
+        "function": function,
+        "method": function,
+        "parameter": parameter,
+        "field": field,
+        "member": member,
+    }
 
 
 LANGUAGES = {
     language.name: language
     for language in (
         Language("c", _spelling(snake, snake, snake, snake, upper), ("parameter", "field")),
-        Language("cpp", _spelling(pascal, snake, snake, snake, snake), ("function", "method", "parameter", "field", "member")),
+        Language(
+            "cpp", _spelling(pascal, snake, snake, snake, snake), ("function", "method", "parameter", "field", "member")
+        ),
         Language("python", _spelling(pascal, snake, snake, snake, upper), ("function", "method", "parameter", "field")),
         Language("javascript", _spelling(pascal, camel, camel, camel, snake), ("function", "parameter")),
         Language("go", _spelling(pascal, pascal, camel, pascal, pascal), ("parameter",), one_namespace=True),
-        Language("php", _spelling(pascal, camel, camel, camel, pascal), ("type", "parameter", "member"), ignores_case=True),
+        Language(
+            "php", _spelling(pascal, camel, camel, camel, pascal), ("type", "parameter", "member"), ignores_case=True
+        ),
     )
 }
 

@@ -26,5 +26,12 @@ def parse(word: str, kinds: dict[str, str]) -> Type | None:
 
 def declared_kinds(areas: list[dict]) -> dict[str, str]:
     """Every declared type name with its kind: enum, flags, struct, options, callback or handle."""
-    sections = {"enums": "enum", "flags": "flags", "structs": "struct", "options": "options", "callbacks": "callback", "handles": "handle"}
+    sections = {
+        "enums": "enum",
+        "flags": "flags",
+        "structs": "struct",
+        "options": "options",
+        "callbacks": "callback",
+        "handles": "handle",
+    }
     return {name: kind for area in areas for section, kind in sections.items() for name in area.get(section, {})}

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from mullama_codegen.build import load_api
 from mullama_codegen.messages import SpecError
 
@@ -47,7 +46,10 @@ def test_there_are_cases() -> None:
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     unpack(HERE / "bad/unknown_type.yaml", tmp_path / "spec")
     path = tmp_path / "spec/things.yaml"
-    path.write_text(path.read_text(encoding="utf-8") + "enums:\n  e: {doc: '', values: {a: {value: 1, doc: A.}, b: {value: 1, doc: B.}}}\n")
+    path.write_text(
+        path.read_text(encoding="utf-8")
+        + "enums:\n  e: {doc: '', values: {a: {value: 1, doc: A.}, b: {value: 1, doc: B.}}}\n"
+    )
     with pytest.raises(SpecError) as caught:
         load_api(tmp_path / "spec", tmp_path)
     assert sorted(caught.value.messages) == [

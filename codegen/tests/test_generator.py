@@ -6,7 +6,6 @@ import ctypes
 from pathlib import Path
 
 import pytest
-
 from mullama_codegen import features, load, strict_yaml, targets
 from mullama_codegen.api import Api
 from mullama_codegen.build import load_api
@@ -48,7 +47,9 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     assert type(strict_yaml.read(text)) is type(value)
 
 
-@pytest.mark.parametrize("text", ["a: &x 1", "a: {b: *x}", "!!python/name:os.system {}", "a: 1\na: 2", "a: [", "<<: {a: 1}"])
+@pytest.mark.parametrize(
+    "text", ["a: &x 1", "a: {b: *x}", "!!python/name:os.system {}", "a: 1\na: 2", "a: [", "<<: {a: 1}"]
+)
 def test_other_yaml_is_refused_with_its_line(text: str) -> None:
     with pytest.raises(ValueError, match=r"^line \d+: "):
         strict_yaml.read(text)

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from mullama_codegen.__main__ import main
 
 HERE = Path(__file__).parent
@@ -41,7 +40,9 @@ def test_golden_outputs_are_what_the_generator_writes() -> None:
 
 
 @pytest.mark.parametrize("name", list(outputs(HERE)))
-def test_a_hand_edit_of_any_generated_file_is_found_and_undone(copy: Path, name: str, capsys: pytest.CaptureFixture) -> None:
+def test_a_hand_edit_of_any_generated_file_is_found_and_undone(
+    copy: Path, name: str, capsys: pytest.CaptureFixture
+) -> None:
     path = copy / "golden" / name
     original = path.read_bytes()
     path.write_bytes(original.replace(b"small", b"snall", 1))
@@ -92,7 +93,13 @@ def test_outputs_do_not_depend_on_the_order_of_hashes(copy: Path) -> None:
             (copy / "golden" / path).unlink()
         arguments = ["--root", str(copy), "--spec", str(copy / "golden/spec"), "--target", "c", "--write"]
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-m", "mullama_codegen", *arguments], cwd=CODEGEN, env=environment, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "mullama_codegen", *arguments],
+            cwd=CODEGEN,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
         found.append(outputs(copy))
     assert found[0] == found[1] == outputs(HERE)
 

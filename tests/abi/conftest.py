@@ -30,7 +30,15 @@ def build_fixture(tmp_path_factory: pytest.TempPathFactory):
         if sanitizer not in built:
             folder = tmp_path_factory.mktemp("fixture")
             cmake = need("cmake")
-            run(cmake, "-S", ROOT / "abi/fixture", "-B", folder, f"-DFIXTURE_SANITIZE={sanitizer}", "-DCMAKE_BUILD_TYPE=Debug")
+            run(
+                cmake,
+                "-S",
+                ROOT / "abi/fixture",
+                "-B",
+                folder,
+                f"-DFIXTURE_SANITIZE={sanitizer}",
+                "-DCMAKE_BUILD_TYPE=Debug",
+            )
             run(cmake, "--build", folder, "--parallel", str(os.cpu_count() or 1))
             built[sanitizer] = folder
         return built[sanitizer]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT, need, run
-
 from mullama_codegen.api import Api
 
 ALWAYS = ("abi_version", "free", "live_objects", "error_code", "error_message", "error_free", "error_name")

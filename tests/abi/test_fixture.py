@@ -22,8 +22,12 @@ def works(sanitizer: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder) / "empty.c", Path(folder) / "empty"
         source.write_text("int main(void) { return 0; }\n")
-        built = subprocess.run([need("cc"), f"-fsanitize={sanitizer}", str(source), "-o", str(program)], capture_output=True, check=False)
-        return built.returncode == 0 and subprocess.run([str(program)], capture_output=True, check=False).returncode == 0
+        built = subprocess.run(
+            [need("cc"), f"-fsanitize={sanitizer}", str(source), "-o", str(program)], capture_output=True, check=False
+        )
+        return (
+            built.returncode == 0 and subprocess.run([str(program)], capture_output=True, check=False).returncode == 0
+        )
 
 
 @pytest.mark.parametrize("sanitizer", ["", "address,undefined", "thread"], ids=["plain", "address", "thread"])
@@ -34,6 +38,8 @@ def test_fixture_program(build_fixture, sanitizer: str) -> None:
             pytest.fail(message)
         pytest.skip(message)
     program = build_fixture(sanitizer) / "fixture_test"
-    result = subprocess.run([str(program)], capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **OPTIONS})
+    result = subprocess.run(
+        [str(program)], capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **OPTIONS}
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout == "0 failures\n"

@@ -9,9 +9,8 @@ import re
 
 import pytest
 from commands import ROOT
-from pycparser import c_ast, c_generator, c_parser
-
 from mullama_codegen.api import Api, Function, Struct, Type, Value
+from pycparser import c_ast, c_generator, c_parser
 
 PRELUDE = "".join(
     f"typedef {plain} {name};\n"
@@ -20,7 +19,16 @@ PRELUDE = "".join(
         "uint64_t": "unsigned long", "uint8_t": "unsigned char",
     }.items()
 )  # fmt: skip
-NUMBERS = {"bool": "int32_t", "i32": "int32_t", "i64": "int64_t", "u32": "uint32_t", "u64": "uint64_t", "f32": "float", "f64": "double", "size": "size_t"}
+NUMBERS = {
+    "bool": "int32_t",
+    "i32": "int32_t",
+    "i64": "int64_t",
+    "u32": "uint32_t",
+    "u64": "uint64_t",
+    "f32": "float",
+    "f64": "double",
+    "size": "size_t",
+}
 ELEMENTS = {"i32": "int32_t", "f32": "float", "u8": "uint8_t"}
 
 
@@ -67,7 +75,14 @@ def scalar(type_: Type, api: Api) -> str:
 
 
 def element(type_: Type, api: Api) -> str:
-    return {"str": "char", "json": "char", "bytes": "uint8_t", "span": ELEMENTS.get(type_.item, ""), "list": f"{api.prefix}_str", "map": f"{api.prefix}_str"}[type_.kind]
+    return {
+        "str": "char",
+        "json": "char",
+        "bytes": "uint8_t",
+        "span": ELEMENTS.get(type_.item, ""),
+        "list": f"{api.prefix}_str",
+        "map": f"{api.prefix}_str",
+    }[type_.kind]
 
 
 def variables(value: Value, api: Api) -> list[str]:
@@ -141,7 +156,11 @@ def test_every_struct_starts_with_its_size_and_has_its_fields_in_order(api: Api,
 
 def test_every_constant_has_its_value(api: Api, parsed: Parsed) -> None:
     upper = api.prefix.upper()
-    expected = {f"{upper}_{enum.name}_{member.name}".upper(): member.value for enum in api.enums.values() for member in enum.members}
+    expected = {
+        f"{upper}_{enum.name}_{member.name}".upper(): member.value
+        for enum in api.enums.values()
+        for member in enum.members
+    }
     expected |= {f"{upper}_E_{code.name}": code.value for code in api.codes}
     expected |= {f"{upper}_STATUS_{name}": value for value, name in enumerate(("WAITING", "ITEM", "DONE", "CANCELLED"))}
     expected |= {f"{upper}_OK": 0, f"{upper}_ABI_VERSION": api.packed_version}

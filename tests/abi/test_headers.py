@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT, need, run
-
 from mullama_codegen.api import Api
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
@@ -16,14 +15,18 @@ STANDARDS = {
 }
 
 
-@pytest.mark.parametrize(("standard", "compiler"), [(standard, name) for standard, names in STANDARDS.items() for name in names])
+@pytest.mark.parametrize(
+    ("standard", "compiler"), [(standard, name) for standard, names in STANDARDS.items() for name in names]
+)
 def test_header_compiles_alone_and_twice(api: Api, standard: str, compiler: str, tmp_path: Path) -> None:
     include = f'#include "lib{api.name}.h"\n'
     suffix = "cpp" if "+" in standard else "c"
     for count in (1, 2):
         source = tmp_path / f"included_{count}.{suffix}"
         source.write_text(include * count + f"int main(void) {{ return {api.prefix.upper()}_OK; }}\n")
-        run(need(compiler), f"-std={standard}", *WARNINGS, f"-I{ROOT / api.folder / 'include'}", "-fsyntax-only", source)
+        run(
+            need(compiler), f"-std={standard}", *WARNINGS, f"-I{ROOT / api.folder / 'include'}", "-fsyntax-only", source
+        )
 
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
@@ -61,5 +64,13 @@ def test_flat_declarations_are_those_of_the_header(api: Api, tmp_path: Path) -> 
     functions = [line for line in flat.splitlines() if line.endswith(");") and "(*" not in line]
     source = tmp_path / "both.c"
     source.write_text("\n".join([f'#include "lib{api.name}.h"', *functions, "int main(void) { return 0; }\n"]))
-    run(need("gcc"), "-std=c11", *WARNINGS, "-Wno-deprecated-declarations", f"-I{ROOT / api.folder / 'include'}", "-fsyntax-only", source)
+    run(
+        need("gcc"),
+        "-std=c11",
+        *WARNINGS,
+        "-Wno-deprecated-declarations",
+        f"-I{ROOT / api.folder / 'include'}",
+        "-fsyntax-only",
+        source,
+    )
     assert len(functions) > len(api.functions)

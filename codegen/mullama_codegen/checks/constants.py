@@ -25,7 +25,9 @@ def check(spec: Spec) -> None:
                 elif not 0 < value < 2**63:
                     spec.messages.add(area.source, at, f"{value} is not within the 63 bits that flags may use")
                 elif value & (value - 1) and not entry.get("combined"):
-                    spec.messages.add(area.source, at, f"{value} is not a single bit; mark a combination with combined: true")
+                    spec.messages.add(
+                        area.source, at, f"{value} is not a single bit; mark a combination with combined: true"
+                    )
 
 
 def _codes(spec: Spec) -> None:
@@ -36,7 +38,11 @@ def _codes(spec: Spec) -> None:
     for family, data in spec.raw.data["families"].items():
         first = data["first"]
         if first <= last_first:
-            spec.messages.add(source, f"families.{family}.first", f"{first} does not follow {last_first}; families stand in ascending order")
+            spec.messages.add(
+                source,
+                f"families.{family}.first",
+                f"{first} does not follow {last_first}; families stand in ascending order",
+            )
         last_first, last = first, first
         for name, code in data["codes"].items():
             at, value = f"families.{family}.codes.{name}", code["value"]

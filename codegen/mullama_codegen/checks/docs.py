@@ -24,7 +24,9 @@ def check(spec: Spec) -> None:
                 if name not in known:
                     spec.messages.add(source, f"{at}{text_key}", f"[[{name}]] does not exist")
         if "since" in data and _version(data["since"]) > newest:
-            spec.messages.add(source, f"{at}since", f"{data['since']} is newer than the API, {spec.raw.data['version']}")
+            spec.messages.add(
+                source, f"{at}since", f"{data['since']} is newer than the API, {spec.raw.data['version']}"
+            )
 
 
 def _documented(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -48,7 +50,13 @@ def _documented(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
 def _known(spec: Spec) -> set[str]:
     names = {*references.ALWAYS_THERE, *references.STATUSES, *spec.codes, *spec.kinds, *spec.functions}
     names |= {f"{name}_{ending}" for name in spec.handles for ending in ("close", "free")}
-    for section, key in (("enums", "values"), ("flags", "values"), ("structs", "fields"), ("options", "fields"), ("functions", "params")):
+    for section, key in (
+        ("enums", "values"),
+        ("flags", "values"),
+        ("structs", "fields"),
+        ("options", "fields"),
+        ("functions", "params"),
+    ):
         for _, name, data, _ in spec.things(section):
             names |= {f"{name}.{member}" for member in data.get(key, {})}
     return names

@@ -17,14 +17,18 @@ def check(spec: Spec) -> None:
 
 
 def _handle(spec: Spec, area: RawArea, name: str, data: dict[str, Any], path: str) -> None:
-    makers = {key: function for key, function in spec.functions.items() if function.get("returns", {}).get("type") == name}
+    makers = {
+        key: function for key, function in spec.functions.items() if function.get("returns", {}).get("type") == name
+    }
     if not makers:
         spec.messages.add(area.source, path, "no function returns it")
     keeps = data.get("keeps_alive")
     if keeps is None:
         return
     if keeps not in spec.handles or keeps == name:
-        spec.messages.add(area.source, f"{path}.keeps_alive", f'unknown handle "{keeps}"' if keeps != name else "is the handle itself")
+        spec.messages.add(
+            area.source, f"{path}.keeps_alive", f'unknown handle "{keeps}"' if keeps != name else "is the handle itself"
+        )
         return
     for key, function in makers.items():
         given = {function.get("on"), *(param["type"] for param in function.get("params", {}).values())}
@@ -66,7 +70,9 @@ class _Function:
 
     def _kind_of_method(self) -> None:
         data = self.data
-        if data.get("constructor") and not (data.get("static") and data.get("returns", {}).get("type") == data.get("on")):
+        if data.get("constructor") and not (
+            data.get("static") and data.get("returns", {}).get("type") == data.get("on")
+        ):
             self.wrong("needs static, and the handle itself as its result", "constructor")
         if data.get("property") and data.get("params"):
             self.wrong("a property has no parameters", "property")
@@ -133,12 +139,24 @@ class _Function:
             self.wrong("is for functions that return a handle with a stream", "text_generation")
             return
         if self.spec.fields(streams[handle]).get("text", {}).get("type") != "str":
-            self.wrong(f'the items of the stream, {streams[handle]}, have no field text of type "str"', "text_generation")
-        for method, key in (("next", "stream_of"), ("run", "run_of"), ("cancel", "any_thread"), ("text", "returns"), ("get_result", "property")):
+            self.wrong(
+                f'the items of the stream, {streams[handle]}, have no field text of type "str"', "text_generation"
+            )
+        for method, key in (
+            ("next", "stream_of"),
+            ("run", "run_of"),
+            ("cancel", "any_thread"),
+            ("text", "returns"),
+            ("get_result", "property"),
+        ):
             if not self.spec.functions.get(f"{handle}_{method}", {}).get(key):
                 self.wrong(f"needs {handle}_{method} with {key}", "text_generation")
 
 
 def _streams(spec: Spec) -> dict[str, str]:
     """Handles with a stream → the struct of their items."""
-    return {function["on"]: function["stream_of"] for function in spec.functions.values() if "stream_of" in function and "on" in function}
+    return {
+        function["on"]: function["stream_of"]
+        for function in spec.functions.values()
+        if "stream_of" in function and "on" in function
+    }

@@ -10,7 +10,13 @@ from .spec import DECLARATION_ORDER, Spec
 
 Name = tuple[str, str, str, str]  # source, path, kind, spec name
 
-C_RESERVED = {"out": "the result", "out_len": "the result", "err": "the error", "timeout_ms": "a stream", "out_status": "a stream"}
+C_RESERVED = {
+    "out": "the result",
+    "out_len": "the result",
+    "err": "the error",
+    "timeout_ms": "a stream",
+    "out_status": "a stream",
+}
 
 
 def check(spec: Spec) -> None:
@@ -53,7 +59,9 @@ def _c_symbols(spec: Spec) -> None:
                 symbols[f"{prefix}_{name}_init"] = path
             if section == "handles":
                 symbols |= {f"{prefix}_{name}_{ending}": path for ending in ("close", "free")}
-            symbols |= {f"{prefix}_{name}_{member}".upper(): f"{path}.values.{member}" for member in data.get("values", {})}
+            symbols |= {
+                f"{prefix}_{name}_{member}".upper(): f"{path}.values.{member}" for member in data.get("values", {})
+            }
             for symbol, at in symbols.items():
                 if symbol in taken:
                     spec.messages.add(area.source, at, f"the C name {symbol} is taken ({taken[symbol]})")
@@ -62,7 +70,12 @@ def _c_symbols(spec: Spec) -> None:
 
 def _c_variables(spec: Spec) -> None:
     """A sequence becomes two C variables, a callback as well; results and streams add their own."""
-    for section, key in (("functions", "params"), ("callbacks", "params"), ("structs", "fields"), ("options", "fields")):
+    for section, key in (
+        ("functions", "params"),
+        ("callbacks", "params"),
+        ("structs", "fields"),
+        ("options", "fields"),
+    ):
         for area, _, data, path in spec.things(section):
             taken = {"struct_size": "the size of the struct"} if key == "fields" else dict(C_RESERVED)
             if section == "callbacks":
@@ -79,7 +92,9 @@ def _c_variables(spec: Spec) -> None:
                     variables.append(f"{spelled}_user")
                 for variable in variables:
                     if variable in taken:
-                        spec.messages.add(area.source, f"{path}.{key}.{name}", f"the C name {variable} is taken ({taken[variable]})")
+                        spec.messages.add(
+                            area.source, f"{path}.{key}.{name}", f"the C name {variable} is taken ({taken[variable]})"
+                        )
                     taken.setdefault(variable, name)
 
 
@@ -87,7 +102,11 @@ def _flattened_options(spec: Spec) -> None:
     """Languages with keyword arguments put the fields of options beside the parameters."""
     for area, _, data, path in spec.things("functions"):
         params = data.get("params", {})
-        taken = {name: f"the parameter {name}" for name, param in params.items() if spec.kinds.get(param["type"]) != "options"}
+        taken = {
+            name: f"the parameter {name}"
+            for name, param in params.items()
+            if spec.kinds.get(param["type"]) != "options"
+        }
         for name, param in params.items():
             if spec.kinds.get(param["type"]) != "options":
                 continue
@@ -134,10 +153,14 @@ def _function_names(source: str, name: str, data: dict, path: str) -> Iterator[N
 def _scopes(spec: Spec, language: Language) -> Iterator[list[Name]]:
     """Groups of names that must differ from each other in a language."""
     types: list[Name] = [
-        (area.source, path, "type", name) for section in DECLARATION_ORDER for area, name, _, path in spec.things(section)
+        (area.source, path, "type", name)
+        for section in DECLARATION_ORDER
+        for area, name, _, path in spec.things(section)
     ]
     functions: list[Name] = [
-        (area.source, path, "function", name) for area, name, data, path in spec.things("functions") if not data.get("on")
+        (area.source, path, "function", name)
+        for area, name, data, path in spec.things("functions")
+        if not data.get("on")
     ]
     if language.name != "c":  # its symbols have their own rule
         yield from [types + functions] if language.one_namespace else [types, functions]
@@ -148,7 +171,12 @@ def _scopes(spec: Spec, language: Language) -> Iterator[list[Name]]:
                 methods += _function_names(area.source, name, data, path)
         yield methods
     for section, key, kind in (
-        *(("structs", "fields", "field"), ("options", "fields", "field"), ("enums", "values", "member"), ("flags", "values", "member")),
+        *(
+            ("structs", "fields", "field"),
+            ("options", "fields", "field"),
+            ("enums", "values", "member"),
+            ("flags", "values", "member"),
+        ),
         *(("functions", "params", "parameter"), ("callbacks", "params", "parameter")),
     ):
         for area, _, data, path in spec.things(section):
@@ -167,7 +195,9 @@ def _collisions(spec: Spec) -> None:
                 key = spelled.lower() if language.ignores_case and kind in ("type", "function", "method") else spelled
                 other = taken.setdefault(key, name)
                 if other[:2] != (source, path):
-                    found.setdefault((source, path, other[1] or f"the {other[3]} of every handle"), []).append(language.name)
+                    found.setdefault((source, path, other[1] or f"the {other[3]} of every handle"), []).append(
+                        language.name
+                    )
     refused = {tuple(line.split(": ")[:2]) for line in spec.messages.lines}
     for (source, path, other), languages in found.items():
         if (source, path) not in refused:
@@ -180,7 +210,9 @@ def _keywords(spec: Spec) -> None:
         for source, path, kind, word in _all_names(spec):
             spelled = language.spell(kind, _spelled(spec, language.name, word))
             # C++ includes the C header: the keywords of neither can be parameters or fields there.
-            judges = [language, LANGUAGES["cpp"]] if language.name == "c" and kind in language.keywords_in else [language]
+            judges = (
+                [language, LANGUAGES["cpp"]] if language.name == "c" and kind in language.keywords_in else [language]
+            )
             if any(judge.is_keyword(kind, spelled) for judge in judges):
                 languages = found.setdefault((source, path, word), [])
                 if language.name not in languages:

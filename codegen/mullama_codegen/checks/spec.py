@@ -39,7 +39,12 @@ class Spec:
         self.codes = [name for family in raw.data["families"].values() for name in family["codes"]]
         order = [name for area in self.areas for section in DECLARATION_ORDER for name in area.get(section, {})]
         self.declared_at = {name: position for position, name in enumerate(order)}
-        self.area_of = {name: i for i, area in enumerate(self.areas) for section in DECLARATION_ORDER for name in area.get(section, {})}
+        self.area_of = {
+            name: i
+            for i, area in enumerate(self.areas)
+            for section in DECLARATION_ORDER
+            for name in area.get(section, {})
+        }
         self.area_of_function = {name: i for i, area in enumerate(self.areas) for name in area.get("functions", {})}
 
     def type(self, word: str) -> Type | None:

@@ -34,7 +34,9 @@ def check(spec: Spec) -> None:
         if type_ is None:
             spec.messages.add(place.source, place.path, f'unknown type "{place.data["type"]}"')
         elif type_.kind not in ALLOWED[place.where]:
-            spec.messages.add(place.source, place.path, f'a {place.where} cannot be a {type_.kind} ("{place.data["type"]}")')
+            spec.messages.add(
+                place.source, place.path, f'a {place.where} cannot be a {type_.kind} ("{place.data["type"]}")'
+            )
         else:
             _Value(spec, place, type_).check()
 
@@ -132,7 +134,9 @@ class _Value:
             self._is(default in self.spec.members(self.type.name), default, f"a member of {self.type.name}")
         elif self.kind == "flags":
             members = self.spec.members(self.type.name)
-            fits = (default == 0 and default is not False) or (isinstance(default, list) and all(member in members for member in default))
+            fits = (default == 0 and default is not False) or (
+                isinstance(default, list) and all(member in members for member in default)
+            )
             self._is(fits, default, f"0 or a list of members of {self.type.name}")
         else:
             self.wrong(f"a {self.kind} can only default to null", "default")

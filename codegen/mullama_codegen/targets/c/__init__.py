@@ -12,9 +12,44 @@ from .lower import Lowering
 NAME = "c"
 FAILURE = "mullama::failure"  # what the readers throw: abi/src/failure.h, which the fixture shares
 supports = frozenset(
-    "bool i32 i64 u32 u64 f32 f64 size str json bytes span list map enum flags struct options handle callback "
-    "shared exclusive keeps_alive nullable unset nested_options handle_in_options static constructor property "
-    "blocking any_thread stream run_of text_generation deprecated".split()
+    [
+        "bool",
+        "i32",
+        "i64",
+        "u32",
+        "u64",
+        "f32",
+        "f64",
+        "size",
+        "str",
+        "json",
+        "bytes",
+        "span",
+        "list",
+        "map",
+        "enum",
+        "flags",
+        "struct",
+        "options",
+        "handle",
+        "callback",
+        "shared",
+        "exclusive",
+        "keeps_alive",
+        "nullable",
+        "unset",
+        "nested_options",
+        "handle_in_options",
+        "static",
+        "constructor",
+        "property",
+        "blocking",
+        "any_thread",
+        "stream",
+        "run_of",
+        "text_generation",
+        "deprecated",
+    ]
 )
 
 

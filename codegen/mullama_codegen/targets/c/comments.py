@@ -51,8 +51,15 @@ class Comments:
 
     def handle(self, handle: Handle) -> list[str]:
         rule = THREAD_RULES[handle.thread].format(busy=f"{self.upper}_E_BUSY")
-        keeps = f"It keeps the {self.prefix}_{handle.keeps_alive} that it was made from alive." if handle.keeps_alive else ""
-        return self._wrap(self._join(self._text(handle.doc), self._since(handle.since))) + ["", *self._wrap(self._join(rule, keeps))]
+        keeps = (
+            f"It keeps the {self.prefix}_{handle.keeps_alive} that it was made from alive."
+            if handle.keeps_alive
+            else ""
+        )
+        return self._wrap(self._join(self._text(handle.doc), self._since(handle.since))) + [
+            "",
+            *self._wrap(self._join(rule, keeps)),
+        ]
 
     def callback(self, callback: Callback) -> list[str]:
         lines = self._wrap(self._join(self._text(callback.doc), self._since(callback.since))) + [""]
@@ -100,13 +107,21 @@ class Comments:
         if not value.finite:
             facts.append("May be infinite or NaN.")
         if value.type.kind in ("enum", "flags"):
-            facts.append(f"One of {self.upper}_{value.type.name.upper()}_*." if value.type.kind == "enum" else f"Bits of {self.upper}_{value.type.name.upper()}_*.")
+            facts.append(
+                f"One of {self.upper}_{value.type.name.upper()}_*."
+                if value.type.kind == "enum"
+                else f"Bits of {self.upper}_{value.type.name.upper()}_*."
+            )
         if value.optional:
             facts.append("May be NULL: all defaults." if value.type.kind == "options" else "May be NULL.")
         if value.nullable and value.default is None and not value.has_default:
             facts.append("NULL: none.")
         if value.borrowed:
-            until = "The library owns it, and it lives as long as the library." if value.borrowed == "forever" else f"The library owns it; valid {self._text(value.borrowed)}"
+            until = (
+                "The library owns it, and it lives as long as the library."
+                if value.borrowed == "forever"
+                else f"The library owns it; valid {self._text(value.borrowed)}"
+            )
             facts.append(until)
         return facts
 
@@ -130,22 +145,36 @@ class Comments:
         for value in function.params:
             lines += self._param(self._names(value), self._join(self._text(value.doc), *self.facts(value)))
         if function.stream_of or function.run_of:
-            lines += self._param("timeout_ms", "How long to wait at most; negative: no limit, 0: return at the first chance.")
+            lines += self._param(
+                "timeout_ms", "How long to wait at most; negative: no limit, 0: return at the first chance."
+            )
             if function.stream_of:
-                lines += self._param("out", f"Filled when the status is {self.upper}_STATUS_ITEM; initialise it with {self.prefix}_{function.stream_of}_init().")
+                lines += self._param(
+                    "out",
+                    f"Filled when the status is {self.upper}_STATUS_ITEM; initialise it with {self.prefix}_{function.stream_of}_init().",
+                )
             lines += self._param("out_status", f"One of {self.upper}_STATUS_*.")
         return lines
 
     def _returns(self, function: Function) -> list[str]:
         lines = []
         if function.returns:
-            text = self._join(self._text(function.returns.doc), *self.facts(function.returns), self._ownership(function.returns))
+            text = self._join(
+                self._text(function.returns.doc), *self.facts(function.returns), self._ownership(function.returns)
+            )
             if not function.fallible:
-                return self._tag("@return", self._join(text, "Zero if the handle is NULL or closed." if function.on and not function.static else ""))
+                return self._tag(
+                    "@return",
+                    self._join(
+                        text, "Zero if the handle is NULL or closed." if function.on and not function.static else ""
+                    ),
+                )
             lines += self._param("out, out_len" if function.returns.type.is_sequence else "out", text)
         if function.fallible:
             codes = dict.fromkeys((*function.errors, "INVALID_ARGUMENT", "INTERNAL"))
-            lines += self._tag("@return", f"{self.upper}_OK, or {', '.join(f'{self.upper}_E_{code}' for code in codes)}.")
+            lines += self._tag(
+                "@return", f"{self.upper}_OK, or {', '.join(f'{self.upper}_E_{code}' for code in codes)}."
+            )
         return lines
 
     def _ownership(self, value: Value) -> str:
@@ -154,7 +183,11 @@ class Comments:
         if value.type.kind == "struct":
             return f"Initialise it with {self.prefix}_{value.type.name}_init()."
         texts = "Key, value, key, value; out_len counts both." if value.type.kind == "map" else ""
-        return self._join(texts, f"Free it with {self.prefix}_free().") if value.type.is_sequence and not value.borrowed else texts
+        return (
+            self._join(texts, f"Free it with {self.prefix}_free().")
+            if value.type.is_sequence and not value.borrowed
+            else texts
+        )
 
     def _default(self, value: Value) -> str:
         default = value.default
@@ -177,7 +210,9 @@ class Comments:
         return self._tag(f"@param {names}", text)
 
     def _tag(self, tag: str, text: str) -> list[str]:
-        return textwrap.wrap(f"{tag} {text}", WIDTH - 3, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        return textwrap.wrap(
+            f"{tag} {text}", WIDTH - 3, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
 
     def _since(self, since: str) -> str:
         return f"Since {since}." if since != "0.1" else ""

@@ -18,7 +18,10 @@ class Layout:
 
 def members(struct: Struct, api: Api) -> list[Variable]:
     """All C members, `struct_size` first."""
-    return [Variable("uint32_t", "struct_size"), *(variable for field in struct.fields for variable in variables(field, api))]
+    return [
+        Variable("uint32_t", "struct_size"),
+        *(variable for field in struct.fields for variable in variables(field, api)),
+    ]
 
 
 def layout(struct: Struct, api: Api) -> Layout:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...api import Api, Area, Callback, Enum, Function, Struct
 from .comments import WIDTH, Comments
-from .layout import layout, members
+from .layout import layout
 from .types import Variable, results, scalar, variables
 
 
@@ -66,7 +66,9 @@ class CFunction:
     def declaration(self, lead: str) -> str:
         """With what stands before it, wrapped between parameters."""
         unbreakable = f"{lead}{self.signature}".replace(" ", "\0").replace(",\0", ", ")
-        lines = textwrap.wrap(unbreakable, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        lines = textwrap.wrap(
+            unbreakable, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
         return "\n".join(lines).replace("\0", " ")
 
 
@@ -102,7 +104,8 @@ class Lowering:
 
     def struct(self, struct: Struct) -> CStruct:
         fields = [
-            CMember([f"{variable};" for variable in variables(field, self.api)], self.comments.member(field)) for field in struct.fields
+            CMember([f"{variable};" for variable in variables(field, self.api)], self.comments.member(field))
+            for field in struct.fields
         ]
         where = layout(struct, self.api)
         name = f"{self.prefix}_{struct.name}"
@@ -126,10 +129,20 @@ class Lowering:
 
     def _enum(self, enum: Enum) -> CEnum:
         constants = [
-            CConstant(f"{self.upper}_{enum.name.upper()}_{member.name.upper()}", member.value, self.comments.short(member.doc, 4))
+            CConstant(
+                f"{self.upper}_{enum.name.upper()}_{member.name.upper()}",
+                member.value,
+                self.comments.short(member.doc, 4),
+            )
             for member in enum.members
         ]
-        return CEnum(f"{self.prefix}_{enum.name}", "uint64_t" if enum.is_flags else "int32_t", enum.is_flags, constants, self.comments.enum(enum))
+        return CEnum(
+            f"{self.prefix}_{enum.name}",
+            "uint64_t" if enum.is_flags else "int32_t",
+            enum.is_flags,
+            constants,
+            self.comments.enum(enum),
+        )
 
     def _callback(self, callback: Callback) -> CFunction:
         params = [variable for value in callback.params for variable in variables(value, self.api)]
@@ -174,5 +187,7 @@ class Lowering:
             "Cancels and waits for what runs on it, and releases what it holds; later calls on it fail with "
             f"{self.upper}_E_CLOSED. May be called twice, from any thread, and with NULL."
         )
-        free = self.comments.area("Closes it and releases the handle itself; nobody may use the pointer afterwards. Accepts NULL.")
+        free = self.comments.area(
+            "Closes it and releases the handle itself; nobody may use the pointer afterwards. Accepts NULL."
+        )
         return [CFunction(f"{name}_close", "void", params, close), CFunction(f"{name}_free", "void", params, free)]

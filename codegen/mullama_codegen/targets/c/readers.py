@@ -55,7 +55,9 @@ def _enum_check(enum: Enum, api: Api) -> EnumCheck:
     constants = [f"{api.prefix}_{enum.name}_{member.name}".upper() for member in enum.members]
     choices = [f"{member.value} ({member.name})" for member in enum.members]
     text = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
-    return EnumCheck(enum.name, enum.is_flags, constants, f"a combination of {', '.join(choices)}" if enum.is_flags else text)
+    return EnumCheck(
+        enum.name, enum.is_flags, constants, f"a combination of {', '.join(choices)}" if enum.is_flags else text
+    )
 
 
 def _reader(struct: Struct, api: Api) -> Reader:
@@ -86,7 +88,15 @@ def _defaults(field: Value, api: Api) -> list[tuple[str, str]]:
 def _checks(field: Value, label: str, api: Api) -> list[Check]:
     kind, member = field.type.kind, variables(field, api)[0].name
     if kind in ("enum", "flags"):
-        return [Check(kind, member, label, f"value.{member} != {field.unset}" if field.unset is not None else "", type=field.type.name)]
+        return [
+            Check(
+                kind,
+                member,
+                label,
+                f"value.{member} != {field.unset}" if field.unset is not None else "",
+                type=field.type.name,
+            )
+        ]
     if kind == "bool":
         return [Check(kind, member, label)]
     if kind == "options":

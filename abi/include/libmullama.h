@@ -953,8 +953,8 @@ typedef struct mullama_chat_options {
 MULLAMA_API void mullama_chat_options_init(mullama_chat_options *out, size_t struct_size);
 
 /**
- * Writes messages as a prompt. The result is an object with `prompt` (the text, to be tokenized with special
- * tokens parsed and none added), `stops` (texts that end the answer besides the end tokens),
+ * Writes messages as a prompt. The result is an object with `prompt` (the text, to be tokenized with
+ * `add_special` and `parse_special`), `stops` (texts that end the answer besides the end tokens),
  * `generation_prompt` (the start of the assistant's turn, the end of `prompt`) and `supports_thinking`.
  *
  * @param messages, messages_len A list of {role, content, ...} objects in the form of the OpenAI API; content
@@ -2226,11 +2226,11 @@ enum {
      */
     MULLAMA_OVERFLOW_ERROR = 0,
     /**
-     * Drop tokens of the prompt after the first mullama_generate_options.n_keep; the answer ends when the
-     * context is full.
+     * Drop tokens of the prompt behind the first mullama_generate_options.n_keep, so many that max_tokens
+     * (at most half the context) fit as well; the answer ends when the context is full.
      */
     MULLAMA_OVERFLOW_TRUNCATE_START = 1,
-    /** Drop tokens from the middle of the prompt; the answer ends when the context is full. */
+    /** Drop as many tokens from the middle of the prompt; the answer ends when the context is full. */
     MULLAMA_OVERFLOW_TRUNCATE_MIDDLE = 2,
     /**
      * Like truncate_start, and while generating forget the older half after the first

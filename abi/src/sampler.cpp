@@ -1,4 +1,5 @@
 // The area sampler: chains from options or step by step.
+#include "adaptive_p.h"
 #include "backend.h"
 #include "context_state.h"
 #include "generated/options.h"
@@ -38,6 +39,15 @@ int32_t add_step(mullama_sampler *sampler, mullama_error **err, Make &&make) {
     return guarded(err, [&] {
         auto chain = enter(sampler);
         chain->add(make(*chain->model));
+    });
+}
+
+// The same for a step that draws from chance; `make` gets the seed as well.
+template <class Make>
+int32_t add_chance(mullama_sampler *sampler, uint32_t seed, mullama_error **err, Make &&make) {
+    return guarded(err, [&] {
+        auto chain = enter(sampler);
+        chain->add_chance(seed, [&](uint32_t drawn) { return make(*chain->model, drawn); });
     });
 }
 
@@ -101,7 +111,7 @@ int32_t mullama_sampler_add_greedy(mullama_sampler *sampler, mullama_error **err
 }
 
 int32_t mullama_sampler_add_dist(mullama_sampler *sampler, uint32_t seed, mullama_error **err) {
-    return add_step(sampler, err, [&](const model_resource &) { return llama_sampler_init_dist(seed); });
+    return add_chance(sampler, seed, err, [&](const model_resource &, uint32_t drawn) { return llama_sampler_init_dist(drawn); });
 }
 
 int32_t mullama_sampler_add_top_k(mullama_sampler *sampler, int32_t k, mullama_error **err) {
@@ -139,25 +149,27 @@ int32_t mullama_sampler_add_top_n_sigma(mullama_sampler *sampler, float n, mulla
 }
 
 int32_t mullama_sampler_add_xtc(mullama_sampler *sampler, float probability, float threshold, size_t min_keep, uint32_t seed, mullama_error **err) {
-    return add_step(sampler, err, [&](const model_resource &) {
-        return llama_sampler_init_xtc(part(probability, "probability"), part(threshold, "threshold"), min_keep, seed);
+    return add_chance(sampler, seed, err, [&](const model_resource &, uint32_t drawn) {
+        return llama_sampler_init_xtc(part(probability, "probability"), part(threshold, "threshold"), min_keep, drawn);
     });
 }
 
 int32_t mullama_sampler_add_mirostat(mullama_sampler *sampler, float tau, float eta, int32_t m, uint32_t seed, mullama_error **err) {
-    return add_step(sampler, err, [&](const model_resource &model) {
+    return add_chance(sampler, seed, err, [&](const model_resource &model, uint32_t drawn) {
         if (m < 2) throw failure(MULLAMA_E_INVALID_ARGUMENT, "m is " + std::to_string(m) + "; it must be at least 2");
-        return llama_sampler_init_mirostat(model.n_vocab, seed, not_negative(tau, "tau"), not_negative(eta, "eta"), m);
+        return llama_sampler_init_mirostat(model.n_vocab, drawn, not_negative(tau, "tau"), not_negative(eta, "eta"), m);
     });
 }
 
 int32_t mullama_sampler_add_mirostat_v2(mullama_sampler *sampler, float tau, float eta, uint32_t seed, mullama_error **err) {
-    return add_step(sampler, err, [&](const model_resource &) { return llama_sampler_init_mirostat_v2(seed, not_negative(tau, "tau"), not_negative(eta, "eta")); });
+    return add_chance(sampler, seed, err, [&](const model_resource &, uint32_t drawn) {
+        return llama_sampler_init_mirostat_v2(drawn, not_negative(tau, "tau"), not_negative(eta, "eta"));
+    });
 }
 
 int32_t mullama_sampler_add_adaptive_p(mullama_sampler *sampler, float target, float decay, uint32_t seed, mullama_error **err) {
-    return add_step(sampler, err, [&](const model_resource &) {
-        return llama_sampler_init_adaptive_p(within(target, -FLT_MAX, 1, "target"), within(decay, 0, 0.99f, "decay"), seed);
+    return add_chance(sampler, seed, err, [&](const model_resource &, uint32_t drawn) {
+        return init_adaptive_p(within(target, -FLT_MAX, 1, "target"), within(decay, 0, 0.99f, "decay"), drawn);
     });
 }
 

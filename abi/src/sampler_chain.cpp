@@ -1,11 +1,14 @@
 // Building chains from options, and running them on logits.
 #include "sampler_chain.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <random>
 
+#include "adaptive_p.h"
 #include "grammar.h"
 #include "tail_free.h"
 #include "text.h"
@@ -30,7 +33,24 @@ struct step_settings {
     const model_resource &model;
     const mullama_sampler_options &options;
     size_t min_keep;
+    uint32_t seed;
 };
+
+uint32_t drawn_seed(uint32_t seed) {
+    while (seed == sampler_chain::unset_seed) seed = std::random_device()();
+    return seed;
+}
+
+// Typical and tail-free sampling take every candidate for a possible one: those that were banned must go first.
+bool needs_possible_candidates(const llama_sampler *step) {
+    const char *name = llama_sampler_name(step);
+    return std::strcmp(name, "typical") == 0 || std::strcmp(name, "tail-free") == 0;
+}
+
+void drop_impossible(llama_token_data_array &candidates) {
+    llama_token_data *end = std::remove_if(candidates.data, candidates.data + candidates.size, [](const llama_token_data &candidate) { return candidate.logit == minus_infinity; });
+    candidates.size = end - candidates.data;
+}
 
 // One named step of an options chain; null if it would do nothing.
 llama_sampler *init_step(const std::string &name, const step_settings &settings) {
@@ -52,7 +72,7 @@ llama_sampler *init_step(const std::string &name, const step_settings &settings)
     if (name == "top_p") return o.top_p < 1 ? llama_sampler_init_top_p(o.top_p, min_keep) : nullptr;
     if (name == "min_p") return o.min_p > 0 ? llama_sampler_init_min_p(o.min_p, min_keep) : nullptr;
     if (name == "xtc") {
-        return o.xtc_probability > 0 && o.xtc_threshold <= 0.5f ? llama_sampler_init_xtc(o.xtc_probability, o.xtc_threshold, min_keep, o.seed) : nullptr;
+        return o.xtc_probability > 0 && o.xtc_threshold <= 0.5f ? llama_sampler_init_xtc(o.xtc_probability, o.xtc_threshold, min_keep, settings.seed) : nullptr;
     }
     if (name == "temperature") {
         if (o.dynatemp_range > 0) return llama_sampler_init_temp_ext(o.temperature, o.dynatemp_range, o.dynatemp_exponent);
@@ -80,13 +100,10 @@ std::vector<std::string> order_of(const mullama_sampler_options &options) {
 
 sampler_chain::sampler_chain(std::shared_ptr<model_resource> given) : model(std::move(given)) {
     model->require_vocab();
-    llama_sampler_chain_params params = llama_sampler_chain_default_params();
-    params.no_perf = true;
-    steps_.reset(llama_sampler_chain_init(params));
 }
 
 sampler_chain::sampler_chain(std::shared_ptr<model_resource> given, const mullama_sampler_options &o) : sampler_chain(std::move(given)) {
-    const step_settings settings{*model, o, static_cast<size_t>(o.min_keep)};
+    const step_settings settings{*model, o, static_cast<size_t>(o.min_keep), drawn_seed(o.seed)};
     const std::vector<std::string> order = order_of(o);
     if (o.bias_tokens_len || o.biases_len) add(init_logit_bias(*model, o.bias_tokens, o.bias_tokens_len, o.biases, o.biases_len));
     int32_t n_suppressed = 0;
@@ -99,8 +116,10 @@ sampler_chain::sampler_chain(std::shared_ptr<model_resource> given, const mullam
     };
     if (o.mirostat) {
         add(init_temperature(o.temperature));
-        add(o.mirostat == 1 ? llama_sampler_init_mirostat(model->n_vocab, o.seed, o.mirostat_tau, o.mirostat_eta, 100)
-                            : llama_sampler_init_mirostat_v2(o.seed, o.mirostat_tau, o.mirostat_eta));
+        add_chance(settings.seed, [&](uint32_t seed) {
+            return o.mirostat == 1 ? llama_sampler_init_mirostat(model->n_vocab, seed, o.mirostat_tau, o.mirostat_eta, 100)
+                                   : llama_sampler_init_mirostat_v2(seed, o.mirostat_tau, o.mirostat_eta);
+        });
     } else if (o.temperature <= 0) {
         // The most likely token survives every truncation: only what changes the ranking matters.
         for (const std::string &name : order) {
@@ -113,7 +132,9 @@ sampler_chain::sampler_chain(std::shared_ptr<model_resource> given, const mullam
         add(llama_sampler_init_greedy());
     } else {
         for (const std::string &name : order) add_if_any(init_step(name, settings));
-        add(o.adaptive_target >= 0 ? llama_sampler_init_adaptive_p(o.adaptive_target, o.adaptive_decay, o.seed) : llama_sampler_init_dist(o.seed));
+        add_chance(settings.seed, [&](uint32_t seed) {
+            return o.adaptive_target >= 0 ? init_adaptive_p(o.adaptive_target, o.adaptive_decay, seed) : llama_sampler_init_dist(seed);
+        });
     }
 
     if (o.grammar && o.json_schema) throw failure(MULLAMA_E_INVALID_ARGUMENT, "grammar and json_schema exclude each other; give one");
@@ -123,25 +144,44 @@ sampler_chain::sampler_chain(std::shared_ptr<model_resource> given, const mullam
     }
 }
 
-void sampler_chain::add(llama_sampler *step) {
-    if (!step) throw failure(MULLAMA_E_INTERNAL, "llama.cpp could not create the sampler");
-    llama_sampler_chain_add(steps_.get(), step);
+void sampler_chain::add(llama_sampler *given) {
+    llama_sampler_ptr sampler(given);
+    if (!sampler) throw failure(MULLAMA_E_INTERNAL, "llama.cpp could not create the sampler");
+    steps_.push_back({std::move(sampler), unset_seed});
+}
+
+void sampler_chain::add_chance(uint32_t seed, const std::function<llama_sampler *(uint32_t)> &make) {
+    seed = drawn_seed(seed);
+    add(make(seed));
+    steps_.back().seed = seed;
 }
 
 void sampler_chain::remove(size_t index) {
-    const size_t count = llama_sampler_chain_n(steps_.get());
-    if (index >= count) throw failure(MULLAMA_E_OUT_OF_RANGE, "step " + std::to_string(index) + " does not exist; the chain has " + std::to_string(count));
-    llama_sampler_free(llama_sampler_chain_remove(steps_.get(), static_cast<int32_t>(index)));
+    if (index >= steps_.size()) throw failure(MULLAMA_E_OUT_OF_RANGE, "step " + std::to_string(index) + " does not exist; the chain has " + std::to_string(steps_.size()));
+    steps_.erase(steps_.begin() + index);
 }
 
 std::vector<std::string> sampler_chain::names() const {
     std::vector<std::string> names;
     if (grammar_) names.emplace_back("grammar");
-    for (int32_t i = 0; i < llama_sampler_chain_n(steps_.get()); ++i) names.emplace_back(llama_sampler_name(llama_sampler_chain_get(steps_.get(), i)));
+    for (const step &step : steps_) names.emplace_back(llama_sampler_name(step.sampler.get()));
     return names;
 }
 
-uint32_t sampler_chain::seed() const { return llama_sampler_get_seed(steps_.get()); }
+uint32_t sampler_chain::seed() const {
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+        if (step->seed != unset_seed) return step->seed;
+    }
+    return unset_seed;
+}
+
+void sampler_chain::apply_steps(llama_token_data_array &candidates) const {
+    for (const step &step : steps_) {
+        if (needs_possible_candidates(step.sampler.get())) drop_impossible(candidates);
+        if (candidates.size == 0) return;
+        llama_sampler_apply(step.sampler.get(), &candidates);
+    }
+}
 
 void sampler_chain::fill(const float *logits) {
     const int32_t n_vocab = model->n_vocab;
@@ -160,7 +200,7 @@ void sampler_chain::fill(const float *logits) {
 
 llama_token sampler_chain::run() {
     llama_token_data_array candidates{candidates_.data(), candidates_.size(), -1, false};
-    llama_sampler_apply(steps_.get(), &candidates);
+    apply_steps(candidates);
     if (candidates.selected < 0 || static_cast<size_t>(candidates.selected) >= candidates.size) {
         throw failure(MULLAMA_E_INVALID_ARGUMENT, candidates.size ? "the chain has no step that chooses; end it with greedy, dist, mirostat or adaptive_p"
                                                                   : "the chain has dropped every token");
@@ -185,7 +225,7 @@ std::vector<float> sampler_chain::apply(const float *logits) const {
     copy->fill(logits);
     llama_token_data_array candidates{copy->candidates_.data(), copy->candidates_.size(), -1, false};
     if (copy->grammar_) llama_sampler_apply(copy->grammar_.get(), &candidates);
-    llama_sampler_apply(copy->steps_.get(), &candidates);
+    copy->apply_steps(candidates);
     std::vector<float> applied(model->n_vocab, minus_infinity);
     for (size_t i = 0; i < candidates.size; ++i) applied[candidates.data[i].id] = candidates.data[i].logit;
     return applied;
@@ -197,22 +237,25 @@ void sampler_chain::accept(llama_token token) {
         if (!allows(grammar, token)) throw failure(MULLAMA_E_INVALID_TOKEN, "the grammar does not allow token " + std::to_string(token) + " here");
     };
     if (grammar_) require_allowed(grammar_.get());
-    for (int32_t i = 0; i < llama_sampler_chain_n(steps_.get()); ++i) {
-        llama_sampler *step = llama_sampler_chain_get(steps_.get(), i);
-        if (is_grammar(step)) require_allowed(step);
+    for (const step &step : steps_) {
+        if (is_grammar(step.sampler.get())) require_allowed(step.sampler.get());
     }
     if (grammar_) llama_sampler_accept(grammar_.get(), token);
-    llama_sampler_accept(steps_.get(), token);
+    for (const step &step : steps_) llama_sampler_accept(step.sampler.get(), token);
+}
+
+void sampler_chain::accept_prompt(llama_token token) {
+    for (const step &step : steps_) llama_sampler_accept(step.sampler.get(), token);
 }
 
 void sampler_chain::reset() {
     if (grammar_) llama_sampler_reset(grammar_.get());
-    llama_sampler_reset(steps_.get());
+    for (const step &step : steps_) llama_sampler_reset(step.sampler.get());
 }
 
 std::unique_ptr<sampler_chain> sampler_chain::clone() const {
     auto copy = std::make_unique<sampler_chain>(model);
-    copy->steps_.reset(llama_sampler_clone(steps_.get()));
+    for (const step &step : steps_) copy->steps_.push_back({llama_sampler_ptr(llama_sampler_clone(step.sampler.get())), step.seed});
     if (grammar_) copy->grammar_.reset(llama_sampler_clone(grammar_.get()));
     return copy;
 }

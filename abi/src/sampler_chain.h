@@ -21,9 +21,13 @@ class sampler_chain {
     void cancel() noexcept {}  // no call on a chain lasts
 
     void add(llama_sampler *step);
+    // A step that draws from chance: `make` gets the seed, drawn here if it is unset so that the chain can tell it.
+    void add_chance(uint32_t seed, const std::function<llama_sampler *(uint32_t)> &make);
     void remove(size_t index);
     std::vector<std::string> names() const;
+    // The seed of the last step that draws from chance; `unset_seed` if none does.
     uint32_t seed() const;
+    static constexpr uint32_t unset_seed = LLAMA_DEFAULT_SEED;
 
     // Chooses from logits of the whole vocabulary; records nothing.
     llama_token choose(const float *logits);
@@ -31,15 +35,20 @@ class sampler_chain {
     std::vector<float> apply(const float *logits) const;
     void accept(llama_token token);
     // Records a token of the prompt: the penalties see it, the grammar does not.
-    void accept_prompt(llama_token token) { llama_sampler_accept(steps_.get(), token); }
+    void accept_prompt(llama_token token);
     void reset();
     std::unique_ptr<sampler_chain> clone() const;
 
   private:
     void fill(const float *logits);
+    void apply_steps(llama_token_data_array &candidates) const;
     llama_token run();
 
-    llama_sampler_ptr steps_;
+    struct step {
+        llama_sampler_ptr sampler;
+        uint32_t seed;
+    };
+    std::vector<step> steps_;
     // A grammar from the options is tried on the chosen token first, and only applied to all of them when that fails.
     llama_sampler_ptr grammar_;
     std::vector<llama_token_data> candidates_;

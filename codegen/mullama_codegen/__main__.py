@@ -37,18 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
     if options.write:
-        differences = render.write(files, options.root)
-        print(
-            "\n".join(
-                [
-                    *(
-                        line.replace("stale", "written").replace("missing", "written").replace("unexpected", "removed")
-                        for line in differences
-                    ),
-                    f"{len(files)} files, {len(differences)} changed",
-                ]
-            )
-        )
+        changes = render.write(files, options.root)
+        print("\n".join([*changes, f"{len(files)} files, {len(changes)} changed"]))
         return 0
     differences = render.compare(files, options.root)
     if differences:

@@ -130,6 +130,8 @@ class _Builder:
 
     def _value(self, name: str, data: dict[str, Any]) -> Value:
         type_ = type_words.parse(data["type"], self.kinds)
+        if type_ is None:
+            raise ValueError(f"{name}: unknown type {data['type']}, which the checks let through")
         default = data.get("default")
         if type_.kind == "flags" and default == 0:
             default = []
@@ -153,4 +155,4 @@ class _Builder:
 
 
 def _since(data: dict[str, Any]) -> str:
-    return data.get("since", FIRST_VERSION)
+    return str(data.get("since", FIRST_VERSION))

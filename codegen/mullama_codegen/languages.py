@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+Spelling = Callable[[str], str]
+
 
 def snake(name: str) -> str:
     return name
@@ -32,7 +34,7 @@ class Language:
     """Spelling of each kind of name; a kind in `keywords_in` may not be a keyword."""
 
     name: str
-    spelling: dict[str, Callable[[str], str]]  # type, function, method, parameter, field, member
+    spelling: dict[str, Spelling]  # type, function, method, parameter, field, member
     keywords_in: tuple[str, ...]
     one_namespace: bool = False  # types and functions share their names
     ignores_case: bool = False  # in names of types and functions
@@ -51,8 +53,8 @@ class Language:
 
 
 def _spelling(
-    type_: Callable, function: Callable, parameter: Callable, field: Callable, member: Callable
-) -> dict[str, Callable]:
+    type_: Spelling, function: Spelling, parameter: Spelling, field: Spelling, member: Spelling
+) -> dict[str, Spelling]:
     return {
         "type": type_,
         "function": function,

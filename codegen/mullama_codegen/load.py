@@ -81,21 +81,28 @@ def _read(path: Path, source: str, schema: str, messages: Messages) -> dict[str,
         return {}
     if data is None and schema == "names":
         return {}
-    errors = sorted(_validator(schema).iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
-    for error in errors:
-        messages.add(source, ".".join(str(part) for part in error.absolute_path), _sentence(error))
-    return {} if errors else data
+    mistakes = sorted(
+        _validator(schema).iter_errors(data), key=lambda mistake: [str(part) for part in mistake.absolute_path]
+    )
+    for mistake in mistakes:
+        messages.add(source, ".".join(str(part) for part in mistake.absolute_path), _sentence(mistake))
+    return {} if mistakes else data
 
 
 def _sentence(error: ValidationError) -> str:
     """What the schema refuses, in the words of the description language."""
+    schema: Any = error.schema
+    value: Any = error.validator_value
+    instance: Any = error.instance
     if error.validator == "additionalProperties":
-        allowed = error.schema.get("properties", {})
-        return f"unknown key {', '.join(repr(key) for key in error.instance if key not in allowed)}".replace("'", '"')
+        allowed = schema.get("properties", {})
+        return f"unknown key {', '.join(repr(key) for key in instance if key not in allowed)}".replace("'", '"')
     if error.validator == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
+        missing = [key for key in value if key not in instance]
         return f"lacks {', '.join(repr(key) for key in missing)}".replace("'", '"')
     if error.validator == "pattern":
         form = {"^[a-z]": "snake_case", "^[A-Z]": "UPPER_CASE", "^(0|": 'a version such as "0.1"'}
-        return f'"{error.instance}" is not {next((text for start, text in form.items() if error.validator_value.startswith(start)), "a name")}'
+        return (
+            f'"{instance}" is not {next((text for start, text in form.items() if value.startswith(start)), "a name")}'
+        )
     return error.message

@@ -42,15 +42,17 @@ def compare(outputs: dict[str, str], root: Path) -> list[str]:
 
 def write(outputs: dict[str, str], root: Path) -> list[str]:
     """Writes what differs and removes what is not generated any more; gives a line for each."""
-    lines = compare(outputs, root)
-    for line in lines:
+    lines = []
+    for line in compare(outputs, root):
         what, name = line.split(": ", 1)
         path = root / name
         if what == "unexpected":
             path.unlink()
+            lines.append(f"removed: {name}")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(outputs[name].encode())
+            lines.append(f"written: {name}")
     return lines
 
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from .api import NUMBERS, Type
 
 ITEMS = {"span": ("i32", "f32", "u8"), "list": ("str",), "map": ("str",)}
+INTEGER_LIMITS = {
+    "i32": (-(2**31), 2**31 - 1),
+    "i64": (-(2**63), 2**63 - 1),
+    "u32": (0, 2**32 - 1),
+    "u64": (0, 2**64 - 1),
+    "size": (0, 2**64 - 1),
+}
 PLAIN = ("bool", *NUMBERS, "str", "json", "bytes")
 
 
@@ -24,7 +32,7 @@ def parse(word: str, kinds: dict[str, str]) -> Type | None:
     return None if kind == "callback" else Type(kind, name=word)
 
 
-def declared_kinds(areas: list[dict]) -> dict[str, str]:
+def declared_kinds(areas: list[dict[str, Any]]) -> dict[str, str]:
     """Every declared type name with its kind: enum, flags, struct, options, callback or handle."""
     sections = {
         "enums": "enum",

@@ -262,6 +262,11 @@ static void options_have_defaults_and_limits(void) {
     inner.depth = 10;
     FAILS(fixture_describe_settings(&settings, &out, &len, &err), FIXTURE_E_INVALID_ARGUMENT, "inner_settings.depth is 10; it must be from 0 to 9");
 
+    /* The reader has looked inside before the fixture looks at anything. */
+    settings.extra = "not JSON";
+    settings.extra_len = 8;
+    FAILS(fixture_describe_settings(&settings, &out, &len, &err), FIXTURE_E_INVALID_ARGUMENT, "inner_settings.depth is 10");
+
     int64_t product = 0;
     inner.depth = 3;
     OK(fixture_multiply(5, &inner, NULL, &product, &err));

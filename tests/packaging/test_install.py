@@ -10,6 +10,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import cmake
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,8 @@ BUILD = "import sys; from scikit_build_core.build import {hook}; print({hook}(sy
 def call(*command: str | Path, cwd: Path) -> str:
     # What the session sets up for tests must not help the package to find its parts.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # The same CMake as in the checkout gives the same commands, which ccache knows.
+    environment["CMAKE_EXECUTABLE"] = str(Path(cmake.CMAKE_BIN_DIR, "cmake"))
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout

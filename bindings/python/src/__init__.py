@@ -1,6 +1,7 @@
 """The generated Python binding and its small runtime; `mullama` re-exports all of it."""
 
 from . import _load as _load  # isort: split
+
 from .generated import *
 from .generated import __all__ as _generated
 from .generated import errors as _errors

@@ -1,5 +1,5 @@
 # mypy: disable-error-code=no-any-return
-"""`async` twins: the blocking call runs on a thread, and cancelling the task stops the call before it leaves the task."""
+"""`async` twins: the blocking call runs on a thread; cancelling the task stops the call before it leaves the task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads the native module so that a library of another version is refused with both versions, not with a missing symbol."""
+"""Loads the native module so that a library of another version is refused by its version, not by a missing symbol."""
 
 import os
 import sys

@@ -60,7 +60,7 @@ def _build_binding() -> Path:
     return package.parent
 
 
-sys.path.insert(0, str(_build_binding()))
+sys.path[:0] = [str(_build_binding()), str(ROOT / "codegen")]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -263,7 +263,7 @@ def test_floats_that_are_easily_lost():
     numbers = fixture.sample_floats()
     largest, smallest = np.finfo(np.float32).max, np.float32(numbers[5])
     assert np.isnan(numbers[0]) and numbers[1] == np.inf and numbers[2] == -np.inf
-    assert numbers[3] == 0 and np.signbit(numbers[3]) and numbers[4] == largest and 0 < smallest
+    assert numbers[3] == 0 and np.signbit(numbers[3]) and numbers[4] == largest and smallest > 0
     again = fixture.echo_floats(numbers)
     assert again.tobytes() == numbers.tobytes()
 
@@ -398,7 +398,15 @@ def test_every_option_arrives():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("little", 11), ("little", -11), ("count", 0), ("ratio", 1.5), ("ratio", math.nan), ("scale", math.inf), ("depth", 10)],
+    [
+        ("little", 11),
+        ("little", -11),
+        ("count", 0),
+        ("ratio", 1.5),
+        ("ratio", math.nan),
+        ("scale", math.inf),
+        ("depth", 10),
+    ],
 )
 def test_an_option_outside_its_range_is_refused_by_name(name, value):
     with pytest.raises(fixture.ArgumentError, match=name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ..languages import LANGUAGES, Language
 from ..references import ALWAYS_THERE
@@ -138,7 +139,7 @@ def _all_names(spec: Spec) -> Iterator[Name]:
         yield area.source, path, "parameter", name  # the receiver
 
 
-def _function_names(source: str, name: str, data: dict, path: str) -> Iterator[Name]:
+def _function_names(source: str, name: str, data: dict[str, Any], path: str) -> Iterator[Name]:
     on = data.get("on")
     if "text_generation" in data:
         for key, method in data["text_generation"].items():
@@ -199,9 +200,9 @@ def _collisions(spec: Spec) -> None:
                         language.name
                     )
     refused = {tuple(line.split(": ")[:2]) for line in spec.messages.lines}
-    for (source, path, other), languages in found.items():
+    for (source, path, twin), languages in found.items():
         if (source, path) not in refused:
-            spec.messages.add(source, path, f"has the same name as {other} in {', '.join(languages)}")
+            spec.messages.add(source, path, f"has the same name as {twin} in {', '.join(languages)}")
 
 
 def _keywords(spec: Spec) -> None:
@@ -227,9 +228,9 @@ def _exceptions(spec: Spec) -> None:
     for language, (source, exceptions) in spec.raw.names.items():
         if language not in LANGUAGES:
             spec.messages.add(source, "", f"unknown language; there are {', '.join(LANGUAGES)}")
-        for name in exceptions:
-            if name not in known:
-                spec.messages.add(source, name, "is not used by the description")
+        for word in exceptions:
+            if word not in known:
+                spec.messages.add(source, word, "is not used by the description")
 
 
 def _spelled(spec: Spec, language: str, name: str) -> str:

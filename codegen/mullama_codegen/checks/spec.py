@@ -69,7 +69,8 @@ class Spec:
         for section in ("structs", "options"):
             for _, name, data, _ in self.things(section):
                 if name == type_name:
-                    return data["fields"]
+                    fields: dict[str, Any] = data["fields"]
+                    return fields
         return {}
 
     def places(self) -> Iterator[Place]:

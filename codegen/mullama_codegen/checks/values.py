@@ -6,15 +6,9 @@ import math
 from typing import Any
 
 from ..api import NUMBERS, Type
+from ..type_words import INTEGER_LIMITS
 from .spec import Place, Spec
 
-INTEGERS = {
-    "i32": (-(2**31), 2**31 - 1),
-    "i64": (-(2**63), 2**63 - 1),
-    "u32": (0, 2**32 - 1),
-    "u64": (0, 2**64 - 1),
-    "size": (0, 2**64 - 1),
-}
 FLOATS = ("f32", "f64")
 SCALARS = ("bool", *NUMBERS, "enum", "flags")
 ALLOWED = {
@@ -100,7 +94,7 @@ class _Value:
             if key in data and self.kind not in NUMBERS:
                 self.wrong("is for numbers", key)
         for key in ("min", "max", "unset"):
-            if key in data and self.kind in INTEGERS:
+            if key in data and self.kind in INTEGER_LIMITS:
                 self._integer(data[key], key)
             elif key in data and self.kind in FLOATS and not math.isfinite(data[key]):
                 self.wrong("must be finite", key)
@@ -118,7 +112,7 @@ class _Value:
                 self.wrong("null needs nullable or unset", "default")
         elif self.kind == "bool":
             self._is(isinstance(default, bool), default, "true or false")
-        elif self.kind in INTEGERS:
+        elif self.kind in INTEGER_LIMITS:
             if self._integer(default, "default"):
                 self._within(default)
         elif self.kind in FLOATS:
@@ -147,7 +141,7 @@ class _Value:
         return fits
 
     def _integer(self, number: Any, key: str) -> bool:
-        lowest, highest = INTEGERS[self.kind]
+        lowest, highest = INTEGER_LIMITS[self.kind]
         if not isinstance(number, int) or isinstance(number, bool):
             self.wrong(f"{number!r} is not a whole number".replace("'", '"'), key)
             return False

@@ -44,7 +44,7 @@ class Context(Handle):
         return self
 
     def close(self) -> None:
-        """Cancels and waits for what runs on it, and releases what it holds. Later calls fail; closing twice is fine."""
+        """Cancels and waits for what runs, and releases what it holds. Later calls fail; closing twice is fine."""
         self._closed = True
         lib.mullama_context_close(self._handle)
 
@@ -881,7 +881,8 @@ class Context(Handle):
         Args:
             prompt: A text to go on from.
             tokens: Tokens to go on from. Shape [n].
-            messages: A chat to answer, as in `Model.apply_chat_template`.
+            messages: A chat to answer, as in `Model.apply_chat_template`. A str is JSON text; anything else is written
+                as JSON.
             sampler: A chain to choose with, in place of the sampler options; it is used as it is and keeps its history.
             max_tokens: Upper bound on new tokens; -1: until the end or until the context is full. In tokens. At least
                 -1.
@@ -927,15 +928,18 @@ class Context(Handle):
             bias_tokens: Tokens whose logits are changed. Shape [n].
             biases: What is added to each of `bias_tokens`. Shape [n].
             grammar: A GBNF grammar that the text must follow; its root rule is `root`.
-            json_schema: A JSON schema that the text must follow, in place of a grammar.
+            json_schema: A JSON schema that the text must follow, in place of a grammar. A str is JSON text; anything
+                else is written as JSON.
             order: Order of the steps by name, each at most once; empty: llama.cpp's, which is penalties, dry,
                 top_n_sigma, top_k, typical_p, tail_free, top_p, min_p, xtc, temperature. Further: infill. A name left
                 out is a step left out.
-            tools: Tool definitions, a list in the form of the OpenAI API.
+            tools: Tool definitions, a list in the form of the OpenAI API. A str is JSON text; anything else is written
+                as JSON.
             tool_choice: Whether the model should call tools.
             parallel_tool_calls: Allow several tool calls in one answer.
             chat_template: Jinja source to use in place of the model's own template.
-            template_arguments: More variables for the template, an object.
+            template_arguments: More variables for the template, an object. A str is JSON text; anything else is written
+                as JSON.
             add_generation_prompt: End the prompt with the start of the assistant's turn.
             enable_thinking: Let models that can think do so; others ignore it.
 

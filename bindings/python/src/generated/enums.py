@@ -267,8 +267,9 @@ class Overflow(Enum):
     """A prompt that does not fit is an error with the numbers; a full context ends the generation with
     `context_full`."""
     TRUNCATE_START = 1
-    """Drop tokens of the prompt after the first `n_keep`; the answer ends when the context is full."""
+    """Drop tokens of the prompt behind the first `n_keep`, so many that max_tokens (at most half the context) fit as
+    well; the answer ends when the context is full."""
     TRUNCATE_MIDDLE = 2
-    """Drop tokens from the middle of the prompt; the answer ends when the context is full."""
+    """Drop as many tokens from the middle of the prompt; the answer ends when the context is full."""
     SHIFT = 3
     """Like truncate_start, and while generating forget the older half after the first `n_keep` tokens and go on."""

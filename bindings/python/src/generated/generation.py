@@ -41,7 +41,7 @@ class Generation(Handle):
         return self
 
     def close(self) -> None:
-        """Cancels and waits for what runs on it, and releases what it holds. Later calls fail; closing twice is fine."""
+        """Cancels and waits for what runs, and releases what it holds. Later calls fail; closing twice is fine."""
         self._closed = True
         lib.mullama_generation_close(self._handle)
 

@@ -118,7 +118,7 @@ class Model(Handle):
         return self
 
     def close(self) -> None:
-        """Cancels and waits for what runs on it, and releases what it holds. Later calls fail; closing twice is fine."""
+        """Cancels and waits for what runs, and releases what it holds. Later calls fail; closing twice is fine."""
         self._closed = True
         lib.mullama_model_close(self._handle)
 
@@ -517,23 +517,26 @@ class Model(Handle):
         add_generation_prompt: bool = True,
         enable_thinking: bool = True,
     ) -> Json:
-        """Writes messages as a prompt. The result is an object with `prompt` (the text, to be tokenized with special
-        tokens parsed and none added), `stops` (texts that end the answer besides the end tokens),
+        """Writes messages as a prompt. The result is an object with `prompt` (the text, to be tokenized with
+        `add_special` and `parse_special`), `stops` (texts that end the answer besides the end tokens),
         `generation_prompt` (the start of the assistant's turn, the end of `prompt`) and `supports_thinking`.
 
         Args:
             messages: A list of {role, content, ...} objects in the form of the OpenAI API; content is a text or a list
-                of text parts.
-            tools: Tool definitions, a list in the form of the OpenAI API.
+                of text parts. A str is JSON text; anything else is written as JSON.
+            tools: Tool definitions, a list in the form of the OpenAI API. A str is JSON text; anything else is written
+                as JSON.
             tool_choice: Whether the model should call tools.
             parallel_tool_calls: Allow several tool calls in one answer.
             chat_template: Jinja source to use in place of the model's own template.
-            template_arguments: More variables for the template, an object.
+            template_arguments: More variables for the template, an object. A str is JSON text; anything else is written
+                as JSON.
             add_generation_prompt: End the prompt with the start of the assistant's turn.
             enable_thinking: Let models that can think do so; others ignore it.
 
         Returns:
-            An object with prompt, stops, generation_prompt and supports_thinking.
+            An object with prompt, stops, generation_prompt and supports_thinking. A str is JSON text; anything else is
+            written as JSON.
 
         Raises:
             ArgumentError: CLOSED, INVALID_JSON, INVALID_UTF8.
@@ -731,7 +734,8 @@ class Model(Handle):
             bias_tokens: Tokens whose logits are changed. Shape [n].
             biases: What is added to each of `bias_tokens`. Shape [n].
             grammar: A GBNF grammar that the text must follow; its root rule is `root`.
-            json_schema: A JSON schema that the text must follow, in place of a grammar.
+            json_schema: A JSON schema that the text must follow, in place of a grammar. A str is JSON text; anything
+                else is written as JSON.
             order: Order of the steps by name, each at most once; empty: llama.cpp's, which is penalties, dry,
                 top_n_sigma, top_k, typical_p, tail_free, top_p, min_p, xtc, temperature. Further: infill. A name left
                 out is a step left out.

@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 from ...api import Api, Area, Callback, Enum, Function, Struct
+from ...references import ALWAYS_THERE
 from .comments import WIDTH, Comments
 from .layout import layout
 from .types import Variable, results, scalar, variables
@@ -98,8 +99,7 @@ class Lowering:
 
     def exports(self) -> list[str]:
         """Every symbol of the library, sorted."""
-        always = ("abi_version", "free", "live_objects", "error_code", "error_message", "error_free", "error_name")
-        names = {f"{self.prefix}_{name}" for name in always}
+        names = {f"{self.prefix}_{name}" for name in ALWAYS_THERE}
         return sorted(names | {function.name for area in self.areas() for function in area.functions})
 
     def struct(self, struct: Struct) -> CStruct:

@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 
 from ...api import Api, Enum, Struct, Value
-from .types import INTEGER_LIMITS, variables
+from ...type_words import INTEGER_LIMITS
+from .types import variables
 
 
 @dataclass(frozen=True)

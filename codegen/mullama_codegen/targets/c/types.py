@@ -17,13 +17,6 @@ NUMBERS = {
     "size": "size_t",
 }
 ELEMENTS = {"i32": "int32_t", "f32": "float", "u8": "uint8_t"}
-INTEGER_LIMITS = {
-    "i32": (-(2**31), 2**31 - 1),
-    "i64": (-(2**63), 2**63 - 1),
-    "u32": (0, 2**32 - 1),
-    "u64": (0, 2**64 - 1),
-    "size": (0, 2**64 - 1),
-}
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...api import Api
+from ...messages import SpecError
 from ...render import MARK, environment, render
 from .imports import imports
 from .layout import WIDTH
 from .lower import Lowering
+from .types import UnsupportedError
 
 UNTYPED = "# mypy: disable-error-code=no-any-return"  # cffi's objects have no types
 NAME = "python"
@@ -21,6 +23,13 @@ supports = frozenset(
 
 def files(api: Api) -> dict[str, str]:
     """Every output for one API: path relative to the repository → content."""
+    try:
+        return _files(api)
+    except UnsupportedError as error:
+        raise SpecError([f"{api.folder}: the target {NAME} does not support {error}"]) from None
+
+
+def _files(api: Api) -> dict[str, str]:
     lowering = Lowering(api)
     names, upper = lowering.names, api.prefix.upper()
     templates = environment(Path(__file__).parent / "templates")
@@ -37,7 +46,7 @@ def files(api: Api) -> dict[str, str]:
     outputs = {}
 
     def module(name: str, template: str, **view: object) -> None:
-        body = render(templates, template, api=api, names=names, upper=upper, text=lowering.text, **view)
+        body = render(templates, template, api=api, names=names, upper=upper, text=lowering.docs.text, **view)
         doc, _, code = body.partition("\n")
         outputs[f"{folder}/generated/{name}.py"] = "\n".join(
             [mark, UNTYPED, doc, "", imports(code, types), code.rstrip("\n"), ""]

@@ -43,7 +43,7 @@ ORDER = ("collections.abc", "typing", "..", ".._async", ".._convert", ".._native
 
 
 def imports(body: str, types: dict[str, str]) -> str:
-    """Import lines for a module body. `types` says which module has which class; one only named in hints is not loaded."""
+    """Import lines for a module body. `types` says which module has which class; what only hints name is not loaded."""
     tree = ast.parse(body)
     hints: set[int] = set()
     for node in ast.walk(tree):

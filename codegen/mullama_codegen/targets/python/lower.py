@@ -1,125 +1,16 @@
-"""The API as Python sees it: the typed views that the templates of this folder loop over."""
+"""The API as Python sees it: makes the views of views.py."""
 
 from __future__ import annotations
 
 import keyword
 from collections import Counter
-from dataclasses import dataclass, field
 
-from ... import references
 from ...api import NUMBERS, Api, Enum, Function, Handle, Struct, Value
+from .docs import Docs, can_be_view
 from .layout import docstring, fit, quoted, wrap
 from .names import Names
 from .types import C_SCALARS, Types, UnsupportedError
-
-
-@dataclass(frozen=True)
-class Parameter:
-    name: str
-    annotation: str
-    default: str | None
-    keyword_only: bool
-    doc: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.annotation}" + (f" = {self.default}" if self.default is not None else "")
-
-
-@dataclass(frozen=True)
-class Input:
-    """One parameter on its way into C: lines before the call, arguments, and checks for when cffi refuses a number."""
-
-    lines: list[str]
-    arguments: list[str]
-    checks: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class PyMethod:
-    """A function or method. `kind` is the template macro that writes its body."""
-
-    name: str
-    kind: str  # plain, fallible, stream, run
-    decorator: str
-    signature: str
-    docstring: str
-    setup: list[str]
-    checks: list[str]
-    call: str
-    result: list[str]
-    fails: bool = False  # needs `err`
-    twin: str = ""  # an assignment that makes the async twin
-    local: str = "value"  # what the value of a function that cannot fail is called
-    texts: list[str] = field(default_factory=list)  # assignments that make the text conveniences
-    callback: str = ""
-    event: str = ""
-    c_event: str = ""
-    cancel: str = ""
-    check_closed: bool = False
-    returns_value: bool = False
-
-
-@dataclass(frozen=True)
-class PyClass:
-    name: str
-    what: str
-    docstring: str
-    c_name: str
-    parent: str
-    parent_type: str
-    shown: list[str]
-    refusal: str
-    constructor: PyMethod | None
-    methods: list[PyMethod]
-
-
-@dataclass(frozen=True)
-class PyConstant:
-    name: str
-    value: str
-    doc: list[str]
-
-
-@dataclass(frozen=True)
-class PyEnum:
-    name: str
-    base: str
-    docstring: str
-    members: list[PyConstant]
-
-
-@dataclass(frozen=True)
-class PyField:
-    name: str
-    annotation: str
-    doc: list[str]
-    value: str
-
-
-@dataclass(frozen=True)
-class PyRecord:
-    name: str
-    docstring: str
-    fields: list[PyField]
-
-
-@dataclass(frozen=True)
-class PyOptions:
-    name: str
-    c_name: str
-    signature: str
-    lines: list[str]
-
-
-@dataclass(frozen=True)
-class PyTrampoline:
-    name: str
-    signature: str
-    call: str
-    answers: bool
-    answers_bool: bool
-    declaration: str
-    docstring: str
+from .views import Input, Parameter, PyClass, PyConstant, PyEnum, PyField, PyMethod, PyOptions, PyRecord, PyTrampoline
 
 
 class Lowering:
@@ -129,38 +20,18 @@ class Lowering:
         self.api = api
         self.names = Names(api)
         self.types = Types(api, self.names)
-        self.families = {code.name: self.names.family(code.family) for code in api.codes}
-
-    # Docs
-
-    def text(self, doc: str) -> str:
-        text = " ".join(references.spell(doc, self.names.reference).split())
-        return text if text.endswith((".", "!", "?", ":")) else f"{text}."
-
-    def described(self, value: Value) -> str:
-        """A doc with unit, shape and range behind it."""
-        facts = [self.text(value.doc)] if value.doc else []
-        if value.shape:
-            facts.append(f"Shape {value.shape}.")
-        if value.unit:
-            facts.append(f"In {value.unit}.")
-        limits = "" if value.unset is not None and value.min == value.unset else value.min
-        if limits not in ("", None) and value.max is not None:
-            facts.append(f"From {limits} to {value.max}.")
-        elif limits not in ("", None):
-            facts.append(f"At least {limits}.")
-        elif value.max is not None:
-            facts.append(f"At most {value.max}.")
-        return " ".join(facts)
+        self.docs = Docs(api, self.names)
 
     # Enums, records, options, errors, callbacks
 
     def enum(self, enum: Enum) -> PyEnum:
         members = [
-            PyConstant(self.names.constant(member.name), str(member.value), wrap(f'"""{self.text(member.doc)}"""', 4))
+            PyConstant(
+                self.names.constant(member.name), str(member.value), wrap(f'"""{self.docs.text(member.doc)}"""', 4)
+            )
             for member in enum.members
         ]
-        doc = docstring(self.text(enum.doc), {}, 4)
+        doc = docstring(self.docs.text(enum.doc), {}, 4)
         return PyEnum(self.names.type(enum.name), "Flags" if enum.is_flags else "Enum", doc, members)
 
     def record(self, struct: Struct) -> PyRecord:
@@ -169,11 +40,11 @@ class Lowering:
             c_name = self.api.name_in("c", value.name)
             c_length = f"c.{c_name}_len"
             c_name = f'getattr(c, "{c_name}")' if keyword.iskeyword(c_name) else f"c.{c_name}"
-            doc = quoted(self.described(value))
+            doc = quoted(self.docs.described(value))
             name = self.names.plain(value.name)
             lines = [f'"{name}": {doc},']
             if len(lines[0]) > 112:
-                parts = wrap(self.described(value), 12 + 4)
+                parts = wrap(self.docs.described(value), 12 + 4)
                 parts = [f"{part} " for part in parts[:-1]] + parts[-1:]
                 lines = [f'"{name}": (', *(f"    {quoted(part)}" for part in parts), "),"]
             fields.append(
@@ -184,7 +55,7 @@ class Lowering:
                     self.types.out(value, c_name, c_length, True),
                 )
             )
-        return PyRecord(self.names.type(struct.name), docstring(self.text(struct.doc), {}, 4), fields)
+        return PyRecord(self.names.type(struct.name), docstring(self.docs.text(struct.doc), {}, 4), fields)
 
     def options(self, struct: Struct) -> PyOptions:
         parameters, lines = [], []
@@ -223,7 +94,7 @@ class Lowering:
                     returns is not None,
                     returns is not None and returns.type.kind == "bool",
                     f"{c_returns} python_{callback.name}({', '.join([*c_params, 'void *user'])});",
-                    docstring(self.text(callback.doc), {}, 4),
+                    docstring(self.docs.text(callback.doc), {}, 4),
                 )
             )
         return found
@@ -238,7 +109,7 @@ class Lowering:
         constructors = [function for function in own if function.constructor]
         methods = [self.method(function, 8) for function in own if not function.constructor]
         parent = handle.keeps_alive
-        doc = self.text(handle.doc)
+        doc = self.docs.text(handle.doc)
         constructor = self.method(constructors[0], 8) if constructors else None
         creators = [
             self.names.reference(f.name) for f in self.api.functions if f.returns and f.returns.type.name == handle.name
@@ -280,7 +151,7 @@ class Lowering:
         if function.text_generation:
             name = self.names.plain(function.text_generation.start)
         inputs, parameters = self._inputs(function)
-        if self._can_be_view(function):
+        if can_be_view(function):
             parameters.append(Parameter("copy", "bool", "True", True, "Off: a view instead, see below."))
         names = [parameter.name for parameter in parameters]
         if len(set(names)) != len(names):
@@ -288,7 +159,7 @@ class Lowering:
         receiver = [] if function.static or not function.on else ["self._handle"]
         arguments = receiver + [argument for one in inputs for argument in one.arguments]
         checks = [check for one in inputs for check in one.checks]
-        setup = [f"warn_deprecated({quoted(self.text(function.deprecated))})"] if function.deprecated else []
+        setup = [f"warn_deprecated({quoted(self.docs.text(function.deprecated))})"] if function.deprecated else []
         setup += [line for one in inputs for line in one.lines]
         kind, result, places = self._result(function)
         if kind in ("stream", "run"):
@@ -332,7 +203,7 @@ class Lowering:
             if function.property
             else ("@staticmethod" if function.static and not function.constructor else ""),
             signature=signature,
-            docstring=self._docstring(function, kind, parameters, indent),
+            docstring=self.docs.function(function, kind, parameters, indent),
             setup=setup,
             checks=checks,
             call=fit(f"{head}{c_name}(", arguments, f"){tail}", indent + deeper),
@@ -374,7 +245,7 @@ class Lowering:
             optional_seen |= default is not None
             nullable_seen |= value.nullable
             name = self.names.parameter(value.name)
-            plain.append(Parameter(name, self.types.annotation(value), default, only, self.described(value)))
+            plain.append(Parameter(name, self.types.annotation(value), default, only, self.docs.described(value)))
             inputs.append(self._input(value, name))
         return inputs, [*plain, *flat]
 
@@ -399,7 +270,11 @@ class Lowering:
         default = self.types.default(value, True)
         return [
             Parameter(
-                self.names.parameter(value.name), self.types.annotation(value), default, True, self.described(value)
+                self.names.parameter(value.name),
+                self.types.annotation(value),
+                default,
+                True,
+                self.docs.described(value),
             )
         ]
 
@@ -487,17 +362,10 @@ class Lowering:
         elif len(dimensions) > 2:
             raise UnsupportedError(f"{function.name}: more than two dimensions")
         lines = [f"return {shape.format(expression)}"]
-        if self._can_be_view(function):
+        if can_be_view(function):
             view = shape.format("convert.float_view(out[0], out_len[0], self)")
             lines = ["if not copy:", f"    return {view}", *lines]
         return lines
-
-    @staticmethod
-    def _can_be_view(function: Function) -> bool:
-        value = function.returns
-        if value is None or value.type.kind != "span" or value.type.item != "f32" or not value.borrowed:
-            return False
-        return not value.nullable and not function.property and bool(function.on) and not function.static
 
     def _adopt(self, function: Function, value: Value) -> list[str]:
         if function.constructor:
@@ -543,42 +411,6 @@ class Lowering:
         only = [str(one) for one in parameters if one.keyword_only]
         return fit(f"def {name}(", [*first, *plain, *(["*", *only] if only else [])], f") -> {result}:", indent)
 
-    def _docstring(self, function: Function, kind: str, parameters: list[Parameter], indent: int) -> str:
-        sections = {"Args": [f"{one.name}: {one.doc}" for one in parameters]}
-        if kind == "stream":
-            sections["Returns"] = ["The next one; None at the end, or when it was cancelled."]
-            sections["Raises"] = ["TimeoutError: The time is over."]
-        elif kind == "run":
-            sections["Returns"] = ["How far it is; `Status.WAITING` when the time is over."]
-        elif function.returns and not function.property and not function.constructor:
-            view = (
-                f" With `copy=False` a read-only view, valid {self._until(function.returns)}."
-                if self._can_be_view(function)
-                else ""
-            )
-            sections["Returns"] = [self.described(function.returns) + view]
-        if not function.property:
-            raised: dict[str, list[str]] = {}
-            for code in function.errors:
-                raised.setdefault(self.families[code], []).append(code)
-            sections.setdefault("Raises", []).extend(
-                f"{family}: {', '.join(codes)}." for family, codes in raised.items()
-            )
-        notes = [self.text(function.doc)]
-        if function.property and function.returns:
-            notes += [
-                self.described(
-                    Value("", function.returns.type, "", shape=function.returns.shape, unit=function.returns.unit)
-                )
-            ]
-        if function.deprecated:
-            notes.append(f"Deprecated: {self.text(function.deprecated)}")
-        return docstring(" ".join(note for note in notes if note), sections, indent)
-
-    @staticmethod
-    def _until(value: Value) -> str:
-        return value.borrowed if value.borrowed != "forever" else "as long as the library"
-
     def _derived(self, function: Function, name: str) -> tuple[str, list[str]]:
         """Assignments that make the async twin and the text conveniences of a function."""
         cancel = next((self.names.method(f) for f in self.api.functions if f.name == function.cancel), "")
@@ -618,5 +450,5 @@ class Lowering:
         )
         if not fits:
             raise UnsupportedError(
-                f"{function.name}: {handle} lacks one of next (of events with text), run, text, result (a property), cancel"
+                f"{function.name}: {handle} lacks one of next (with texts), run, text, result (a property), cancel"
             )

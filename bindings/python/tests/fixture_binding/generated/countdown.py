@@ -38,7 +38,7 @@ class Countdown(Handle):
         return self
 
     def close(self) -> None:
-        """Cancels and waits for what runs on it, and releases what it holds. Later calls fail; closing twice is fine."""
+        """Cancels and waits for what runs, and releases what it holds. Later calls fail; closing twice is fine."""
         self._closed = True
         lib.fixture_countdown_close(self._handle)
 

@@ -36,7 +36,7 @@ class Cursor(Handle):
         return self
 
     def close(self) -> None:
-        """Cancels and waits for what runs on it, and releases what it holds. Later calls fail; closing twice is fine."""
+        """Cancels and waits for what runs, and releases what it holds. Later calls fail; closing twice is fine."""
         self._closed = True
         lib.fixture_cursor_close(self._handle)
 

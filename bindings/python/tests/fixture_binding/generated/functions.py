@@ -353,10 +353,10 @@ def echo_json(value: Json) -> Json:
     """Gives the JSON back, byte for byte.
 
     Args:
-        value: Any JSON.
+        value: Any JSON. A str is JSON text; anything else is written as JSON.
 
     Returns:
-        The same.
+        The same. A str is JSON text; anything else is written as JSON.
 
     Raises:
         ArgumentError: INVALID_UTF8, INVALID_JSON.
@@ -375,10 +375,10 @@ def echo_json_or_none(value: Json | None = None) -> Json:
     """Gives the JSON back; none stays none, which is not the JSON value null.
 
     Args:
-        value: Any JSON.
+        value: Any JSON. A str is JSON text; anything else is written as JSON.
 
     Returns:
-        The same.
+        The same. A str is JSON text; anything else is written as JSON.
 
     Raises:
         ArgumentError: INVALID_UTF8, INVALID_JSON.
@@ -638,7 +638,7 @@ def describe_settings(
         access: What is allowed.
         title: A title.
         note: A note.
-        extra: More, in JSON.
+        extra: More, in JSON. A str is JSON text; anything else is written as JSON.
         blob: Some bytes.
         ids: Some ids. Shape [n].
         weights: Some weights. Shape [n].
@@ -649,7 +649,7 @@ def describe_settings(
         last: The last field, which an older caller does not have.
 
     Returns:
-        An object.
+        An object. A str is JSON text; anything else is written as JSON.
 
     Raises:
         ArgumentError: INVALID_UTF8.

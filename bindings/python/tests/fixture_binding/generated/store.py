@@ -61,7 +61,7 @@ class Store(Handle):
         return self
 
     def close(self) -> None:
-        """Cancels and waits for what runs on it, and releases what it holds. Later calls fail; closing twice is fine."""
+        """Cancels and waits for what runs, and releases what it holds. Later calls fail; closing twice is fine."""
         self._closed = True
         lib.fixture_store_close(self._handle)
 

@@ -461,7 +461,7 @@ int32_t mullama_context_load_state_file(mullama_context *context, const char *pa
 int32_t mullama_context_get_timings(mullama_context *context, mullama_context_timings *out, mullama_error **err);
 int32_t mullama_context_reset_timings(mullama_context *context, mullama_error **err);
 int32_t mullama_context_memory_usage(mullama_context *context, mullama_memory_usage *out, mullama_error **err);
-size_t mullama_context_memory_buffer_count(mullama_context *context);
+int32_t mullama_context_memory_buffer_count(mullama_context *context, size_t *out, mullama_error **err);
 int32_t mullama_context_memory_buffer(mullama_context *context, size_t index, mullama_memory_usage *out, mullama_error **err);
 void mullama_context_close(mullama_context *context);
 void mullama_context_free(mullama_context *context);

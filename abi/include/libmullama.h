@@ -1689,9 +1689,11 @@ MULLAMA_API int32_t mullama_context_memory_usage(mullama_context *context, mulla
 /**
  * Number of buffer types that the model and this context use.
  *
- * @return The number. Zero if the handle is NULL or closed.
+ * @param out The number.
+ * @return MULLAMA_OK, or MULLAMA_E_CLOSED, MULLAMA_E_BUSY, MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.
  */
-MULLAMA_API size_t mullama_context_memory_buffer_count(mullama_context *context);
+MULLAMA_API int32_t mullama_context_memory_buffer_count(mullama_context *context, size_t *out,
+    mullama_error **err);
 
 /**
  * Memory of the model and this context in one buffer type.

@@ -501,12 +501,8 @@ int32_t mullama_context_memory_usage(mullama_context *context, mullama_memory_us
     });
 }
 
-size_t mullama_context_memory_buffer_count(mullama_context *context) {
-    return guarded_value([&]() -> size_t {
-        size_t count = 0;
-        if (context) context->core->signal([&](const context_state &state) { count = buffers_of(state).size(); });
-        return count;
-    });
+int32_t mullama_context_memory_buffer_count(mullama_context *context, size_t *out, mullama_error **err) {
+    return guarded(err, [&] { give(buffers_of(*enter(context)).size(), out); });
 }
 
 int32_t mullama_context_memory_buffer(mullama_context *context, size_t index, mullama_memory_usage *out, mullama_error **err) {

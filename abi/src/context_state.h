@@ -112,7 +112,7 @@ class context_state {
 
     // Which entry has which output row; rows of several batches are copied together, those of one stay llama.cpp's.
     std::vector<int32_t> rows_;
-    int32_t n_outputs_ = 0;
+    std::atomic<int32_t> n_outputs_{0};  // read by other threads as well
     bool copied_ = false;
     std::vector<float> logits_copy_, embeddings_copy_;
 

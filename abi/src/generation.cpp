@@ -193,7 +193,10 @@ bool generation_state::evaluate(context_state &context, const deadline &until) {
     if (!outstanding_) {
         // Another evaluation on this context has taken the logits away: evaluate the last token once more.
         const llama_token last = tokens_.empty() ? request_.prompt.back() : tokens_.back();
-        if (!context.remove(sequence, --end_, -1)) throw_disturbed();
+        if (!context.remove(sequence, end_ - 1, -1)) {
+            throw failure(MULLAMA_E_DECODE_FAILED, "another evaluation on the context has replaced the logits, and this model's memory cannot go back to give them again; choose before others evaluate");
+        }
+        --end_;
         append(&last, 1, true);
         return true;
     }
@@ -219,7 +222,6 @@ generation_state::state generation_state::prepare(const deadline &until) {
         } catch (const failure &stopped) {
             if (stopped.code != MULLAMA_E_CANCELLED) throw;
             reason_ = MULLAMA_FINISH_REASON_CANCELLED;
-            text_ += release_.finish();
             return state::ended;
         }
         ready_ = true;
@@ -335,10 +337,12 @@ mullama_token_event generation_state::finish(int32_t reason) {
 int32_t generation_state::next(const deadline &until, mullama_token_event &event) {
     if (request_.options.echo && !echoed_) {
         echoed_ = true;
-        std::string text;
+        const std::vector<llama_token> &prompt = request_.prompt;
         const auto context = context_->enter();
-        for (llama_token token : request_.prompt) context->model->append_piece(text, token, true);
-        event = event_of(-1, mended_utf8(text));
+        const llama_vocab *vocab = context->model->vocab;
+        // As the caller wrote it: without the BOS that the tokenizer adds.
+        const size_t first = llama_vocab_get_add_bos(vocab) && prompt[0] == llama_vocab_bos(vocab);
+        event = event_of(-1, context->model->detokenize(prompt.data() + first, prompt.size() - first, false, true));
         return MULLAMA_STATUS_ITEM;
     }
     switch (prepare(until)) {
@@ -362,7 +366,8 @@ int32_t generation_state::run(const deadline &until) {
 
 mullama_generation_result generation_state::result() {
     mullama_generation_result result{};
-    result.finish_reason = reason_;
+    const bool cancelled = reason_ == MULLAMA_FINISH_REASON_NONE && cancelled_.load(std::memory_order_relaxed);
+    result.finish_reason = cancelled ? static_cast<int32_t>(MULLAMA_FINISH_REASON_CANCELLED) : reason_;
     if (release_.stopped()) {
         result.stop_text = release_.stopped()->c_str();
         result.stop_text_len = release_.stopped()->size();
@@ -474,7 +479,11 @@ int32_t mullama_context_generate(mullama_context *context, const char *prompt, s
         generation_request request =
             take_request(*state, prompt, prompt_len, tokens, tokens_len, messages, messages_len, read_generate_options(options), chat);
         std::unique_ptr<sampler_chain> own;
-        if (!sampler) own = std::make_unique<sampler_chain>(state->model, read_sampler_options(sampling));
+        if (sampler) {
+            sampler->core->enter()->require_vocabulary_of(*state->model);
+        } else {
+            own = std::make_unique<sampler_chain>(state->model, read_sampler_options(sampling));
+        }
         *out = new mullama_generation(std::make_unique<generation_state>(core, *state->model, std::move(request), std::move(own), sampler ? sampler->core : nullptr));
     });
 }

@@ -209,6 +209,12 @@ std::shared_ptr<model_resource> load(load_request &request, const mullama_model_
     return resource;
 }
 
+// llama.cpp tells the number of classes of every model: labels or rank pooling make it one that means something.
+bool is_classifier(const model_resource &resource) {
+    constexpr const char *rank = "4";
+    return llama_model_cls_label(resource.model.get(), 0) || metadata_text(resource.model.get(), (resource.architecture + ".pooling_type").c_str()) == rank;
+}
+
 mullama_model_info info_of(const model_resource &resource) {
     const llama_model *model = resource.model.get();
     mullama_model_info info{};
@@ -236,7 +242,7 @@ mullama_model_info info_of(const model_resource &resource) {
     info.n_head_kv = llama_model_n_head_kv(model);
     info.n_swa = llama_model_n_swa(model);
     info.n_expert = llama_model_n_expert(model);
-    info.n_classes = llama_model_n_cls_out(model);
+    if (is_classifier(resource)) info.n_classes = llama_model_n_cls_out(model);
     info.n_devices = llama_model_n_devices(model);
     info.rope_type = llama_model_rope_type(model);
     info.rope_freq_scale_train = llama_model_rope_freq_scale_train(model);

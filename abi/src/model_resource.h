@@ -32,6 +32,7 @@ struct model_resource {
     void require_token(llama_token token, const char *what = "the token") const;
     std::vector<llama_token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
     void append_piece(std::string &text, llama_token token, bool special) const;
+    std::string detokenize(const llama_token *tokens, size_t count, bool remove_special, bool unparse_special) const;
     bool is_end(llama_token token) const { return llama_vocab_is_eog(vocab, token); }
 };
 

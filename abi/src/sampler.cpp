@@ -237,9 +237,7 @@ int32_t mullama_sampler_sample(mullama_sampler *sampler, mullama_context *contex
     return guarded(err, [&] {
         const auto chain = enter(sampler);
         const auto state = require(context, "context").core->enter();
-        if (state->model->n_vocab != chain->model->n_vocab) {
-            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the sampler was made for a vocabulary of " + std::to_string(chain->model->n_vocab) + " tokens, the context has " + std::to_string(state->model->n_vocab));
-        }
+        chain->require_vocabulary_of(*state->model);
         give(chain->choose(state->logits(index)), out);
     });
 }

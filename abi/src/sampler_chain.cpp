@@ -183,6 +183,12 @@ void sampler_chain::apply_steps(llama_token_data_array &candidates) const {
     }
 }
 
+void sampler_chain::require_vocabulary_of(const model_resource &other) const {
+    if (other.n_vocab != model->n_vocab) {
+        throw failure(MULLAMA_E_INVALID_ARGUMENT, "the sampler was made for a vocabulary of " + std::to_string(model->n_vocab) + " tokens, the context has " + std::to_string(other.n_vocab));
+    }
+}
+
 void sampler_chain::fill(const float *logits) {
     const int32_t n_vocab = model->n_vocab;
     candidates_.resize(n_vocab);

@@ -29,6 +29,9 @@ class sampler_chain {
     uint32_t seed() const;
     static constexpr uint32_t unset_seed = LLAMA_DEFAULT_SEED;
 
+    // Logits of another vocabulary have another length.
+    void require_vocabulary_of(const model_resource &other) const;
+
     // Chooses from logits of the whole vocabulary; records nothing.
     llama_token choose(const float *logits);
     // The logits after the chain, -infinity for dropped tokens; changes nothing.

@@ -52,6 +52,23 @@ void model_resource::append_piece(std::string &text, llama_token token, bool spe
     llama_token_to_piece(vocab, token, &text[before], -size, 0, special);
 }
 
+std::string model_resource::detokenize(const llama_token *tokens, size_t count, bool remove_special, bool unparse_special) const {
+    require_vocab();
+    if (count > static_cast<size_t>(INT32_MAX)) throw failure(MULLAMA_E_INVALID_ARGUMENT, "there are " + std::to_string(count) + " tokens; at most " + std::to_string(INT32_MAX) + " can be turned to text at once");
+    for (size_t i = 0; i < count; ++i) require_token(tokens[i], ("token " + std::to_string(i)).c_str());
+    std::string text(count * 8 + 32, '\0');
+    const auto run = [&] {
+        return llama_detokenize(vocab, tokens, static_cast<int32_t>(count), &text[0], static_cast<int32_t>(text.size()), remove_special, unparse_special);
+    };
+    int32_t size = count ? run() : 0;
+    if (size < 0) {
+        text.resize(-size);
+        size = run();
+    }
+    text.resize(size < 0 ? 0 : size);
+    return mended_utf8(text);
+}
+
 namespace {
 
 // The resource of an open model with a vocabulary that holds the token.
@@ -79,22 +96,7 @@ int32_t mullama_model_detokenize(mullama_model *model, const int32_t *tokens, si
                                  int32_t unparse_special, const char **out, size_t *out_len, mullama_error **err) {
     return guarded(err, [&] {
         const auto resource = require(model, "model").core->enter();
-        resource->require_vocab();
-        if (tokens_len > static_cast<size_t>(INT32_MAX)) throw failure(MULLAMA_E_INVALID_ARGUMENT, "there are " + std::to_string(tokens_len) + " tokens; at most " + std::to_string(INT32_MAX) + " can be turned to text at once");
-        for (size_t i = 0; i < tokens_len; ++i) {
-            resource->require_token(tokens[i], ("token " + std::to_string(i)).c_str());
-        }
-        std::string text(tokens_len * 8 + 32, '\0');
-        const auto run = [&] {
-            return llama_detokenize(resource->vocab, tokens, static_cast<int32_t>(tokens_len), &text[0], static_cast<int32_t>(text.size()), remove_special, unparse_special);
-        };
-        int32_t size = tokens_len ? run() : 0;
-        if (size < 0) {
-            text.resize(-size);
-            size = run();
-        }
-        text.resize(size < 0 ? 0 : size);
-        give(mended_utf8(text), out, out_len);
+        give(resource->detokenize(tokens, tokens_len, remove_special, unparse_special), out, out_len);
     });
 }
 

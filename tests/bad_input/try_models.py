@@ -14,6 +14,8 @@ from pathlib import Path
 import mullama
 
 LONGEST_S = 60
+# With one thread a failed check of llama.cpp is an INTERNAL error; on a worker thread it would end the process.
+N_THREADS = 1
 # What a careless header asks for is refused by the system, as on a small machine.
 ADDRESS_SPACE = 6 << 30
 
@@ -22,16 +24,19 @@ def use(path: Path) -> None:
     with mullama.Model(path) as model:
         info = model.info
         model.metadata()
+        n_tokens = model.n_vocab or int(model.metadata_value(f"{info.architecture}.vocab_size") or 1)
         if model.n_vocab:
             model.detokenize(model.tokenize("the water of life\n", parse_special=True), unparse_special=True)
-            for token in range(0, model.n_vocab, 37):
-                model.token_piece(token), model.token_text(token), model.token_attributes(token)
-        with model.create_context(n_ctx=64, n_ubatch=8, n_threads=2) as context:
-            n_tokens = model.n_vocab or int(model.metadata_value(f"{info.architecture}.vocab_size") or 1)
+            for token in range(0, n_tokens, 37):
+                model.token_piece(token)
+                model.token_text(token)
+        makes_text = info.architecture != "bert"
+        with model.create_context(n_ctx=64, n_ubatch=16, n_threads=N_THREADS, embeddings=not makes_text) as context:
             context.decode([token % n_tokens for token in range(3, 15)], outputs="all")
-            if model.n_vocab:
-                context.generate("the ", max_tokens=4, seed=1)
-            context.load_state(context.save_state())
+            if makes_text:
+                if model.n_vocab:
+                    context.generate(tokens=[1, 5], max_tokens=4, seed=1)
+                context.load_state(context.save_state())
 
 
 def main() -> None:

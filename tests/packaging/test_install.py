@@ -19,9 +19,9 @@ BUILD = "import sys; from scikit_build_core.build import {hook}; print({hook}(sy
 
 def call(*command: str | Path, cwd: Path) -> str:
     # What the session sets up for tests must not help the package to find its parts.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    # The same CMake as in the checkout gives the same commands, which ccache knows.
-    environment["CMAKE_EXECUTABLE"] = str(Path(cmake.CMAKE_BIN_DIR, "cmake"))
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # The same CMake and compiler names as in the checkout give the same commands, which ccache knows.
+    environment = {"CC": "cc", "CXX": "c++", **inherited, "CMAKE_EXECUTABLE": str(Path(cmake.CMAKE_BIN_DIR, "cmake"))}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout

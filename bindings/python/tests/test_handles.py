@@ -261,7 +261,9 @@ def test_a_shared_object_serves_many_threads(store):
 
 def test_a_thread_inside_the_library_does_not_crash_the_end_of_the_program():
     script = """
-        import threading, time, fixture_binding as fixture
+        import atexit, threading, time
+        atexit.register(lambda: print("closed:", cursor.closed, countdown.closed))  # runs after those of the binding
+        import fixture_binding as fixture
         cursor = fixture.Store("a").open_cursor()
         countdown = cursor.store.start_count(2**30, delay_ms=1)
         threading.Thread(target=cursor.wait, daemon=True).start()
@@ -273,7 +275,7 @@ def test_a_thread_inside_the_library_does_not_crash_the_end_of_the_program():
     folder = fixture.__path__[0].rpartition("fixture_binding")[0]
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20)
-    assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "end\nclosed: True True\n"), done.stderr
 
 
 def test_ctrl_c_reaches_a_callback(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import inspect
 import os
@@ -123,6 +124,8 @@ def test_ctrl_c_cancels_what_runs(store):
         countdown.run()
     assert countdown.result.cancelled
     with ctrl_c_after(0.1):
+        store.start_count(FOREVER, delay_ms=60_000).next(timeout=30)
+    with ctrl_c_after(0.1):
         store.count_text(FOREVER, delay_ms=20)
     with ctrl_c_after(0.1):
         list(store.count_pieces(FOREVER, delay_ms=20))
@@ -145,6 +148,13 @@ def test_the_whole_text_leaves_nothing_behind(store):
     with pytest.raises(fixture.InferenceError):
         store.count_text(3, fail_at=1)
     assert fixture.live_objects() == before
+
+
+def test_a_failed_text_is_closed_although_its_error_lives(store):
+    with pytest.raises(fixture.InferenceError) as error:
+        store.count_text(3, fail_at=1)
+    generations = [entry.frame.f_locals["generation"] for entry in error.traceback if "generation" in entry.locals]
+    assert [generation.closed for generation in generations] == [True]
 
 
 def test_pieces(store):
@@ -263,6 +273,14 @@ async def test_a_twin_gives_the_result_and_the_error(store):
         assert await task is None
     with pytest.raises(fixture.ArgumentError):
         await cursor.wait_async()
+
+
+async def test_twins_run_in_the_context_of_their_task():
+    from fixture_binding import _async
+
+    name = contextvars.ContextVar("name")
+    name.set("task")
+    assert await _async.run(name.get) == "task"
 
 
 async def test_twins_show_their_arguments():

@@ -78,7 +78,8 @@ class Library:
         cmake = toolchain.program("cmake")
         assert cmake is not None  # required before the first configuration
         tail: collections.deque[str] = collections.deque(maxlen=TAIL)
-        environment = {**os.environ, "NINJA_STATUS": "[%f/%t] "}
+        # CMake takes a file installed less than a second ago for the new one, unless told otherwise.
+        environment = {**os.environ, "NINJA_STATUS": "[%f/%t] ", "CMAKE_INSTALL_ALWAYS": "1"}
         with subprocess.Popen(
             [cmake, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
         ) as process:

@@ -26,7 +26,7 @@ class Need:
 
 def program(name: str) -> str | None:
     """The program's path. The environment that Python runs in comes first: its cmake and ninja have known versions."""
-    return shutil.which(name, path=os.path.dirname(sys.executable)) or shutil.which(name)
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
 
 
 def _on_path(*names: str) -> Callable[[], bool]:

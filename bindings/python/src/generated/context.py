@@ -785,10 +785,12 @@ class Context(Handle):
     @property
     def memory_buffer_count(self) -> int:
         """Number of buffer types that the model and this context use."""
-        value = lib.mullama_context_memory_buffer_count(self._handle)
-        if not value and self._closed:
-            raise closed(self._what)
-        return value
+        out = ffi.new("size_t *")
+        err = ffi.new("mullama_error **")
+        code = lib.mullama_context_memory_buffer_count(self._handle, out, err)
+        if code:
+            raise failure(code, err)
+        return out[0]
 
     def memory_buffer(self, index: int) -> MemoryUsage:
         """Memory of the model and this context in one buffer type.

@@ -64,7 +64,8 @@ class Comments:
     def callback(self, callback: Callback) -> list[str]:
         lines = self._wrap(self._join(self._text(callback.doc), self._since(callback.since))) + [""]
         for value in callback.params:
-            lines += self._param(self._names(value), self._join(self._text(value.doc), *self.facts(value)))
+            lifetime = "Valid until the callback returns." if value.type.is_sequence else ""
+            lines += self._param(self._names(value), self._join(self._text(value.doc), *self.facts(value), lifetime))
         lines += self._param("user", "The pointer that was given beside the function.")
         if callback.returns:
             lines += self._tag("@return", self._text(callback.returns.doc))

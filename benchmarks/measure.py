@@ -16,7 +16,7 @@ class Figure:
 
     name: str
     value: float
-    unit: str  # "×" for ratios
+    unit: str  # "ratio" for ratios
     bound: float | None
     reference: str  # the line measured beside it
 
@@ -24,7 +24,7 @@ class Figure:
     def is_met(self) -> bool | None:
         if self.bound is None:
             return None
-        return self.value >= self.bound if self.unit == "×" else self.value <= self.bound
+        return self.value >= self.bound if self.unit == "ratio" else self.value <= self.bound
 
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "is_met": self.is_met}
@@ -47,7 +47,7 @@ def ratio_in_pairs(
     ratio = statistics.median(own / theirs for own, theirs in runs)
     own = statistics.median(own for own, _ in runs)
     theirs = statistics.median(theirs for _, theirs in runs)
-    return Figure(name, ratio, "×", bound, f"{own:.1f} against {label} {theirs:.1f} {unit}, {pairs} pairs")
+    return Figure(name, ratio, "ratio", bound, f"{own:.1f} against {label} {theirs:.1f} {unit}, {pairs} pairs")
 
 
 def seconds(call: Callable[[], object]) -> float:

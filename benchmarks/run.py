@@ -1,6 +1,6 @@
 """Measures the promises: speed against llama.cpp's own benchmark program, the cost of a call, of an import, of memory.
 
-Prints a table and writes it as JSON and SVG to `bench-results/`. Run as `./x bench [--pairs N] [--build]`.
+Prints a table and writes it as JSON and SVG to `bench-results/`. Run as `./x bench [--pairs N] [--peers] [--build]`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import memory
+import peers
 from measure import Figure, llama_bench, microseconds_per_call, ratio_in_pairs, seconds
 
 import mullama
@@ -111,7 +112,7 @@ def table(figures: list[Figure]) -> str:
 
 def svg(figures: list[Figure]) -> str:
     """The ratios as bars, with their bounds as marks."""
-    ratios = [figure for figure in figures if figure.unit == "×"]
+    ratios = [figure for figure in figures if figure.unit == "ratio"]
     lines = []
     for row, figure in enumerate(ratios):
         y = 30 + 34 * row
@@ -127,6 +128,7 @@ def svg(figures: list[Figure]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=7, help="pairs of runs for each ratio (default 7)")
+    parser.add_argument("--peers", action="store_true", help="also compare with llama-cpp-python, compiled from the same source")
     parser.add_argument("--build", action="store_true", help="also time a cold build and a rebuild")
     arguments = parser.parse_args()
     model_path = str(resolve("smollm2:135m"))
@@ -141,6 +143,8 @@ def main() -> None:
     overhead, growth = memory.overhead_mb(model_path), memory.growth_mb(model_path)
     figures.append(Figure("resident memory over what is reported", overhead, "MB", 40, "model, KV cache and compute buffers as reported"))
     figures.append(Figure("1,000 times open, 4 tokens, close: growth", growth, "MB", 4, "resident memory after the first 50"))
+    if arguments.peers:
+        figures.extend(peers.compare(ROOT, model_path, threads, arguments.pairs))
     if arguments.build:
         figures.extend(build_times())
 

@@ -26,7 +26,7 @@ mullama_context_info info_of(const context_state &state) {
     const llama_context *context = state.llama();
     mullama_context_info info{};
     info.n_ctx = llama_n_ctx(context);
-    info.n_ctx_sequence = llama_n_ctx_seq(context);
+    info.n_ctx_sequence = state.n_ctx_sequence();
     info.n_batch = llama_n_batch(context);
     info.n_ubatch = llama_n_ubatch(context);
     info.n_sequences = llama_n_seq_max(context);
@@ -163,6 +163,8 @@ decode_request request_of(const context_state &state, const mullama_batch &batch
             }
             n_ids += ids;
         }
+        const bool unified = llama_n_ctx_seq(state.llama()) == llama_n_ctx(state.llama());
+        if (n_ids > count && !unified) throw failure(MULLAMA_E_UNSUPPORTED, "an entry can belong to several sequences only in a context with unified_kv; create the context so");
     }
     require_length(batch.sequences_len, n_ids, "sequences");
     if (batch.sequences_len) {
@@ -363,9 +365,9 @@ int32_t mullama_context_memory_keep(mullama_context *context, int32_t sequence, 
     return guarded(err, [&] {
         auto state = enter(context);
         state->require_sequence(sequence);
-        llama_memory_seq_keep(state->require_memory(), sequence);
+        // Not llama_memory_seq_keep: where each sequence has a cache of its own, it leaves the other caches as they are.
         for (uint32_t other = 0; other < llama_n_seq_max(state->llama()); ++other) {
-            if (static_cast<int32_t>(other) != sequence) state->forget_after(other, 0);
+            if (static_cast<int32_t>(other) != sequence) state->remove(other, 0, -1);
         }
     });
 }
@@ -478,8 +480,9 @@ int32_t mullama_context_get_timings(mullama_context *context, mullama_context_ti
         mullama_context_timings timings{};
         timings.prefill_ms = figures.t_p_eval_ms;
         timings.decode_ms = figures.t_eval_ms;
-        timings.n_prefill = figures.n_p_eval;
-        timings.n_decode = figures.n_eval;
+        // llama.cpp's own counts are at least 1, so that it can divide by them.
+        timings.n_prefill = figures.t_p_eval_ms > 0 ? figures.n_p_eval : 0;
+        timings.n_decode = figures.t_eval_ms > 0 ? figures.n_eval : 0;
         timings.n_graphs_reused = figures.n_reused;
         give(timings, out);
     });

@@ -118,6 +118,11 @@ void context_state::require_sequence(int32_t sequence) const {
     }
 }
 
+uint32_t context_state::n_ctx_sequence() const {
+    const uint32_t n_ctx = llama_n_ctx_seq(context_.get()), limit = static_cast<uint32_t>(model->position_limit);
+    return limit ? std::min(n_ctx, limit) : n_ctx;
+}
+
 llama_memory_t context_state::require_memory() const {
     llama_memory_t memory = llama_get_memory(context_.get());
     if (!memory) throw failure(MULLAMA_E_UNSUPPORTED, "this model keeps no memory between evaluations (an encoder)");
@@ -200,6 +205,7 @@ void context_state::append_checked(int32_t sequence, llama_pos position, const l
     start_outputs(count);
     run({static_cast<int32_t>(count), const_cast<llama_token *>(tokens), nullptr, batch_positions_.data(), batch_counts_.data(), batch_sequences_.data(), batch_outputs_.data()}, false);
     collect_outputs(0, batch_outputs_.data(), count, false);
+    llama_synchronize(context_.get());
     note_evaluated(sequence, position, tokens, count);
 }
 
@@ -240,16 +246,14 @@ void context_state::decode(decode_request &request) {
         }
     }
     for (llama_seq_id sequence : request.sequences) require_sequence(sequence);
-    if (has_memory()) {
-        size_t next = 0;
-        for (size_t i = 0; i < count; ++i) {
-            const int32_t ids = request.sequence_counts.empty() ? 1 : request.sequence_counts[i];
-            next += ids;
-            if (request.positions[i] < 0) throw failure(MULLAMA_E_OUT_OF_RANGE, "the position of entry " + std::to_string(i) + " is " + number(request.positions[i]) + "; positions are 0 or more");
-            if (!llama_model_is_recurrent(model->model.get()) && static_cast<uint32_t>(request.positions[i]) >= n_ctx_sequence()) {
-                throw failure(MULLAMA_E_CONTEXT_FULL, "position " + number(request.positions[i]) + " lies outside the context of " + number(n_ctx_sequence()) + " tokens for each sequence; " +
-                                                          number(static_cast<int64_t>(count)) + " tokens were given; create the context with a larger n_ctx, or give fewer tokens");
-            }
+    const bool bounded = has_memory() && !llama_model_is_recurrent(model->model.get());
+    for (size_t i = 0; i < count; ++i) {
+        const llama_pos position = request.positions[i];
+        if (position < 0) throw failure(MULLAMA_E_OUT_OF_RANGE, "the position of entry " + std::to_string(i) + " is " + number(position) + "; positions are 0 or more");
+        require_position(position);
+        if (bounded && static_cast<uint32_t>(position) >= n_ctx_sequence()) {
+            throw failure(MULLAMA_E_CONTEXT_FULL, "position " + number(position) + " lies outside the context of " + number(n_ctx_sequence()) + " tokens for each sequence; " +
+                                                      number(static_cast<int64_t>(count)) + " tokens were given; create the context with a larger n_ctx, or give fewer tokens");
         }
     }
 
@@ -287,9 +291,19 @@ void context_state::decode(decode_request &request) {
                 }
             }
         }
+        // llama.cpp counts and times what it has evaluated only when it is waited for.
+        llama_synchronize(context_.get());
     } catch (...) {
         drop_outputs();
         throw;
+    }
+}
+
+// A position past the model's table would be read from behind its end.
+void context_state::require_position(llama_pos position) const {
+    const int32_t limit = model->position_limit;
+    if (limit && position >= limit) {
+        throw failure(MULLAMA_E_CONTEXT_FULL, "position " + number(position) + " lies outside the " + number(limit) + " positions that the model knows; give fewer tokens");
     }
 }
 
@@ -308,6 +322,7 @@ void context_state::encode(const llama_token *tokens, size_t count) {
             throw failure(MULLAMA_E_INVALID_TOKEN, "token " + std::to_string(i) + " is " + number(tokens[i]) + "; the vocabulary has ids 0 to " + number(llama_vocab_n_tokens(model->vocab) - 1));
         }
     }
+    require_position(static_cast<llama_pos>(count) - 1);
     std::vector<int8_t> outputs(count, 1);
     std::vector<llama_pos> positions(count);
     for (size_t i = 0; i < count; ++i) positions[i] = static_cast<llama_pos>(i);
@@ -386,7 +401,18 @@ void context_state::hold(int32_t sequence, std::vector<llama_token> tokens) {
 }
 
 bool context_state::remove(int32_t sequence, llama_pos start, llama_pos end) {
-    const bool removed = llama_memory_seq_rm(require_memory(), sequence, start, end);
+    llama_memory_t memory = require_memory();
+    // llama.cpp reports success for positions in front of the last one, which a recurrent state cannot forget.
+    if (llama_model_is_recurrent(model->model.get()) || llama_model_is_hybrid(model->model.get())) {
+        for (size_t one = 0; one < held_.size(); ++one) {
+            if (sequence >= 0 && one != static_cast<size_t>(sequence)) continue;
+            const llama_pos last = llama_memory_seq_pos_max(memory, one);
+            const bool whole = start <= 0 && (end < 0 || end > last);
+            const bool nothing = start > last || (end >= 0 && end <= std::max(start, 0));
+            if (!whole && !nothing) return false;
+        }
+    }
+    const bool removed = llama_memory_seq_rm(memory, sequence, start, end);
     if (removed) forget_after(sequence, start);
     return removed;
 }

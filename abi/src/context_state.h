@@ -40,7 +40,8 @@ class context_state {
     int32_t n_threads() const { return n_threads_; }
     int32_t n_threads_batch() const { return n_threads_batch_; }
     bool embeddings() const { return embeddings_; }
-    uint32_t n_ctx_sequence() const { return llama_n_ctx_seq(context_.get()); }
+    // Positions that a sequence can have: those of the cache that the model can tell apart.
+    uint32_t n_ctx_sequence() const;
 
     // Any thread. Makes the evaluation that runs end; see `operation`.
     void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
@@ -49,6 +50,7 @@ class context_state {
     void set_embeddings(bool embeddings);
 
     void require_sequence(int32_t sequence) const;
+    void require_position(llama_pos position) const;
     // The memory of models that have one; embedding models do not.
     llama_memory_t require_memory() const;
     bool has_memory() const { return llama_get_memory(context_.get()) != nullptr; }

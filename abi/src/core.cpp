@@ -195,13 +195,14 @@ void mullama_log_free(mullama_log *log) {
 
 int32_t mullama_set_log_level(int32_t level, mullama_error **err) {
     return guarded(err, [&] {
-        if (level < MULLAMA_LOG_LEVEL_NONE || level > MULLAMA_LOG_LEVEL_ERROR) {
-            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the log level is " + std::to_string(level) + "; it must be 0 (none) to 4 (error)");
-        }
+        check_log_level("level", level);
         log_ring::get().set_level(level);
     });
 }
 
 int32_t mullama_log_message(int32_t level, const char *text, size_t text_len, mullama_error **err) {
-    return guarded(err, [&] { log_ring::get().write(level, std::string(take_text(text, text_len, "the text"))); });
+    return guarded(err, [&] {
+        check_log_level("level", level);
+        log_ring::get().write(level, std::string(take_text(text, text_len, "the text")));
+    });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "backend.h"
@@ -12,6 +13,7 @@
 #include "gguf_check.h"
 #include "llama-ext.h"
 #include "log_capture.h"
+#include "model_check.h"
 #include "model_resource.h"
 #include "results.h"
 #include "text.h"
@@ -56,11 +58,28 @@ void take_devices(load_request &request, const mullama_model_options &options) {
     request.params.devices = request.devices.data();
 }
 
+// llama.cpp reads the number of an override as far as it goes, and takes "many" for 0.
+bool has_whole_number(const std::string &text) {
+    const size_t type = text.find('=') + 1, value = text.find(':', type) + 1;
+    if (type == 0 || value == 0) return true;  // refused for its form
+    const std::string name = text.substr(type, value - 1 - type);
+    if (name != "int" && name != "float") return true;
+    const char *const start = text.c_str() + value;
+    char *end = nullptr;
+    errno = 0;
+    if (name == "int") {
+        std::strtoll(start, &end, 10);
+    } else {
+        std::strtod(start, &end);
+    }
+    return end != start && *end == '\0' && errno == 0;
+}
+
 void take_kv_overrides(load_request &request, const mullama_model_options &options) {
     if (options.kv_overrides_len == 0) return;
     for (size_t i = 0; i < options.kv_overrides_len; ++i) {
         const std::string text(take_text(options.kv_overrides[i].data, options.kv_overrides[i].len, "model_options.kv_overrides"));
-        if (!string_parse_kv_override(text.c_str(), request.kv_overrides)) {
+        if (!has_whole_number(text) || !string_parse_kv_override(text.c_str(), request.kv_overrides)) {
             throw failure(MULLAMA_E_INVALID_ARGUMENT, "the metadata override \"" + text + "\" is not of the form KEY=TYPE:VALUE with "
                                                       "TYPE int, float, bool or str, and KEY and text values of at most 127 bytes");
         }
@@ -104,6 +123,9 @@ void take_options(load_request &request, const mullama_model_options &options) {
     take_kv_overrides(request, options);
     for (size_t i = 0; i < options.split_paths_len; ++i) {
         request.split_paths.push_back(take_path(options.split_paths[i].data, options.split_paths[i].len));
+    }
+    if (options.split_paths_len && request.split_paths[0] != request.path) {
+        throw failure(MULLAMA_E_INVALID_ARGUMENT, "the path is \"" + request.path + "\", but the first of split_paths is \"" + request.split_paths[0] + "\"");
     }
     params.progress_callback_user_data = &request;
     params.progress_callback = [](float fraction, void *user) {
@@ -187,7 +209,10 @@ std::shared_ptr<model_resource> load(load_request &request, const mullama_model_
         throw failure(code_of(reasons), "\"" + request.path + "\" cannot be loaded: " + reasons);
     }
 
+    if (!options.vocab_only) check_model(model.get(), request.path);
+
     auto resource = std::make_shared<model_resource>();
+    resource->position_limit = options.vocab_only ? 0 : position_limit(model.get());
     resource->vocab = llama_model_get_vocab(model.get());
     resource->vocab_only = options.vocab_only;
     if (llama_vocab_type(resource->vocab) != LLAMA_VOCAB_TYPE_NONE) {

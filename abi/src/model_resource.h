@@ -18,6 +18,7 @@ struct model_resource {
     llama_model_ptr model;
     const llama_vocab *vocab = nullptr;
     int32_t n_vocab = 0;  // 0 without a vocabulary
+    int32_t position_limit = 0;  // see model_check.h
     bool vocab_only = false;
     std::string description, architecture;
     std::vector<std::string> warnings;

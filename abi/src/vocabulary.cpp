@@ -1,5 +1,6 @@
 // The area vocabulary: text to tokens and back.
 #include <cstring>
+#include <stdexcept>
 
 #include "model_resource.h"
 #include "results.h"
@@ -27,8 +28,12 @@ std::vector<llama_token> model_resource::tokenize(std::string_view text, bool ad
     // Every token but the special ones stands for at least one byte in nearly all vocabularies: one pass is enough.
     std::vector<llama_token> tokens(text.size() + 8);
     const auto run = [&] {
-        return llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(), static_cast<int32_t>(tokens.size()),
-                              add_special, parse_special);
+        try {
+            return llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(), static_cast<int32_t>(tokens.size()),
+                                  add_special, parse_special);
+        } catch (const std::out_of_range &) {  // a vocabulary without byte tokens
+            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the text holds a character that the vocabulary has no token for");
+        }
     };
     int32_t count = run();
     if (count < 0 && count != INT32_MIN) {

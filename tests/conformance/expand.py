@@ -177,6 +177,8 @@ class _Checker:
             yield f"{call.name} is no stream"
         if "error" in step and step["error"] not in self.codes:
             yield f"there is no error {step['error']}"
+        elif "error" in step and step["error"] not in _possible(call):
+            yield f"{call.name} does not name {step['error']} among its errors"
         yield from self._values(call.name, call.function.params, step.get("args", {}), True)
 
     def _values(self, owner: str, values: tuple[Value, ...], given: dict[str, Any], required: bool) -> Iterator[str]:
@@ -202,6 +204,11 @@ class _Checker:
             yield found[1]
         for item in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
             yield from self._references(item)
+
+
+def _possible(call: Call) -> set[str]:
+    """The errors that a call may end with. One that cannot fail still tells a closed object."""
+    return {*call.function.errors, "INTERNAL", "INVALID_ARGUMENT", *(["CLOSED"] if not call.function.fallible else [])}
 
 
 def main() -> None:

@@ -9,6 +9,7 @@
 | `nan.gguf` | its last weights are NaN |
 | `architecture.gguf` | an architecture that nobody knows |
 | `named-template.gguf` | `minimal.gguf` with a second chat template, `tool_use` |
+| `suppressed.gguf` | `minimal.gguf` that asks never to generate the tokens 5 and 9 |
 | `labels.gguf` | `bert.gguf` as a classifier with three labels |
 | `garbage.state` | 4 KB that are no saved state |
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import gguf
 
+SUPPRESSED = [5, 9]
 LABELS = ["sad", "neutral", "glad"]
 TOOL_TEMPLATE = "{% for message in messages %}[tool] {{ message.content }}\n{% endfor %}"
 
@@ -40,6 +42,11 @@ def write_all(folder: Path, tiny: Path) -> None:
         tiny / "minimal.gguf",
         folder / "named-template.gguf",
         lambda writer: writer.add_string("tokenizer.chat_template.tool_use", TOOL_TEMPLATE),
+    )
+    copy(
+        tiny / "minimal.gguf",
+        folder / "suppressed.gguf",
+        lambda writer: writer.add_array("tokenizer.ggml.suppress_tokens", SUPPRESSED),
     )
     copy(
         tiny / "bert.gguf",

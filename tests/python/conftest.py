@@ -15,6 +15,7 @@ def no_object_is_left_over(request):
     """Fails the session when handles, errors or results of the library outlive the tests that made them."""
     before = mullama.live_objects()
     yield
+    getattr(request.session.items[-1], "funcargs", {}).clear()  # pytest drops those of the last test too late
     gc.collect()
     if not request.session.testsfailed:  # the traceback of a failure keeps its objects alive
         assert mullama.live_objects() == before

@@ -1,9 +1,12 @@
 # mypy: disable-error-code=no-any-return
-"""`async` twins: the blocking call runs on a thread; cancelling the task stops the call before it leaves the task."""
+"""`async` twins and Ctrl-C: the blocking call runs on a thread, and is cancelled there when its caller is stopped."""
 
 from __future__ import annotations
 
 import functools
+import os
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -23,6 +26,10 @@ def _threads() -> ThreadPoolExecutor:
     from concurrent.futures import ThreadPoolExecutor
 
     return ThreadPoolExecutor(MAX_THREADS, __name__.partition(".")[0])
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # the child has none of its parent's threads
 
 
 async def run(call: Callable[[], R], cancel: Callable[[], object] | None = None) -> R:
@@ -45,6 +52,34 @@ async def run(call: Callable[[], R], cancel: Callable[[], object] | None = None)
                 continue
         future.exception()  # seen; the task ends as cancelled
         raise
+
+
+def interruptible(
+    method: Callable[Concatenate[S, P], R], cancel: str
+) -> Callable[Concatenate[S, P], R]:
+    """Lets Ctrl-C stop a method: on the main thread, where Python sees signals only between calls, it runs beside it.
+
+    A call for a single item is short and stays on the thread it is on.
+    """
+
+    @functools.wraps(method)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if threading.current_thread() is not threading.main_thread() or _is_single(args):
+            return method(self, *args, **kwargs)
+        future = _threads().submit(method, self, *args, **kwargs)
+        try:
+            return future.result()
+        except BaseException:
+            while not future.done():
+                getattr(self, cancel)()  # again and again, as above
+                time.sleep(RETRY_S)
+            raise
+
+    return call
+
+
+def _is_single(args: tuple[Any, ...]) -> bool:
+    return bool(args) and hasattr(args[0], "__len__") and len(args[0]) <= 1
 
 
 def _named(twin: Any, method: Any, doc: str) -> Any:

@@ -771,13 +771,6 @@ static int32_t on_load_progress(float fraction, void *user) {
 
 /* Functions */
 
-static void call_abi_version(value *on, const value *args, outcome *outcome) {
-    (void)on;
-    (void)args;
-    uint32_t const out = mullama_abi_version();
-    outcome->result = of_unsigned(out);
-}
-
 static void call_live_objects(value *on, const value *args, outcome *outcome) {
     (void)on;
     (void)args;
@@ -1823,7 +1816,6 @@ static void call_context_generate_pieces(value *on, const value *args, outcome *
 }
 
 const caller callers[] = {
-    {"abi_version", "", call_abi_version},
     {"live_objects", "", call_live_objects},
     {"version", "", call_version},
     {"get_build_info", "", call_get_build_info},

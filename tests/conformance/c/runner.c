@@ -56,7 +56,7 @@ static value *follow(const value *reference, const value *bindings) {
 /* The value with every reference replaced. */
 static value *resolve(const value *one, const value *bindings) {
     if (one->kind == MAP && given(one, "ref")) return follow(one, bindings);
-    if (one->kind != LIST && one->kind != MAP) return (value *)one;
+    if ((one->kind != LIST && one->kind != MAP) || given(one, "answers")) return (value *)one;
     value *const copy = one->kind == LIST ? of_list() : of_map();
     for (size_t i = 0; i < one->len; ++i) {
         append(copy, resolve(one->items[i], bindings));

@@ -25,11 +25,11 @@ MODEL_OPTIONS: dict[str, Any] = {
 }
 
 CHAT_OPTIONS: dict[str, Any] = {
-    "tools": ("tools", as_is),
+    "tools": ("tools", text),
     "tool_choice": ("tool_choice", as_is),
     "parallel_tool_calls": ("parallel_tool_calls", as_is),
     "chat_template": ("chat_template", text),
-    "template_arguments": ("template_arguments", as_is),
+    "template_arguments": ("template_arguments", text),
     "add_generation_prompt": ("add_generation_prompt", as_is),
     "enable_thinking": ("enable_thinking", as_is),
 }
@@ -107,7 +107,7 @@ SAMPLER_OPTIONS: dict[str, Any] = {
     "bias_tokens": ("bias_tokens", as_is),
     "biases": ("biases", as_is),
     "grammar": ("grammar", text),
-    "json_schema": ("json_schema", as_is),
+    "json_schema": ("json_schema", text),
     "order": ("order", as_is),
 }
 
@@ -127,7 +127,6 @@ GENERATE_OPTIONS: dict[str, Any] = {
 }
 
 CALLS: dict[str, Call] = {
-    "abi_version": Call(lambda on: mullama.abi_version),
     "live_objects": Call(lambda on: mullama.live_objects),
     "version": Call(lambda on: mullama.version),
     "get_build_info": Call(lambda on: mullama.get_build_info),
@@ -251,7 +250,7 @@ CALLS: dict[str, Call] = {
     "model_apply_chat_template": Call(
         lambda on: on.apply_chat_template,
         {
-            "messages": ("messages", as_is),
+            "messages": ("messages", text),
             "options": CHAT_OPTIONS,
         },
     ),
@@ -615,7 +614,7 @@ CALLS: dict[str, Call] = {
         {
             "prompt": ("prompt", text),
             "tokens": ("tokens", as_is),
-            "messages": ("messages", as_is),
+            "messages": ("messages", text),
             "sampler": ("sampler", as_is),
             "options": GENERATE_OPTIONS,
             "sampling": SAMPLER_OPTIONS,
@@ -627,7 +626,7 @@ CALLS: dict[str, Call] = {
         {
             "prompt": ("prompt", text),
             "tokens": ("tokens", as_is),
-            "messages": ("messages", as_is),
+            "messages": ("messages", text),
             "sampler": ("sampler", as_is),
             "options": GENERATE_OPTIONS,
             "sampling": SAMPLER_OPTIONS,
@@ -639,7 +638,7 @@ CALLS: dict[str, Call] = {
         {
             "prompt": ("prompt", text),
             "tokens": ("tokens", as_is),
-            "messages": ("messages", as_is),
+            "messages": ("messages", text),
             "sampler": ("sampler", as_is),
             "options": GENERATE_OPTIONS,
             "sampling": SAMPLER_OPTIONS,

@@ -144,7 +144,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "_asdict"):
         return {name.rstrip("_"): _plain(item) for name, item in value._asdict().items()}
     if hasattr(value, "tolist"):
-        return value.tolist()
+        return value.reshape(-1).tolist()
     if isinstance(value, str) and type(value) is not str:
         return str(value)
     if isinstance(value, list | tuple):

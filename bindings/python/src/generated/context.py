@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .. import _convert as convert
-from .._async import twin
+from .._async import interruptible, twin
 from .._convert import Buffer, Bytes, FloatArray, Floats, Ints, Json, StrPath
 from .._native import ffi, lib
 from .._runtime import Handle
@@ -182,6 +182,7 @@ class Context(Handle):
             raise failure(code, err)
 
     decode_async = twin(decode, "cancel")
+    decode = interruptible(decode, "cancel")
 
     def decode_batch(
         self,
@@ -221,6 +222,7 @@ class Context(Handle):
             raise failure(code, err)
 
     decode_batch_async = twin(decode_batch, "cancel")
+    decode_batch = interruptible(decode_batch, "cancel")
 
     def encode(self, tokens: Ints) -> None:
         """Runs the encoder of an encoder-decoder or embedding model over tokens of one batch.
@@ -242,6 +244,7 @@ class Context(Handle):
             raise failure(code, err)
 
     encode_async = twin(encode, "cancel")
+    encode = interruptible(encode, "cancel")
 
     def cancel(self) -> None:
         """Makes the call that runs on this context end with CANCELLED. Does nothing when none runs."""

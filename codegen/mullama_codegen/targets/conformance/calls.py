@@ -59,10 +59,7 @@ class Calls:
 
     def _always_there(self) -> list[Function]:
         """What every library has besides its description, where every language shows it."""
-        return [
-            Function("abi_version", "", "", returns=Value("", Type("u32"), "")),
-            Function("live_objects", "", "", returns=Value("", Type("i64"), "")),
-        ]
+        return [Function("live_objects", "", "", returns=Value("", Type("i64"), ""))]
 
 
 def _kind(function: Function) -> str:

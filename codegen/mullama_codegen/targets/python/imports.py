@@ -11,6 +11,7 @@ RUNTIME = {
     "Iterable": "collections.abc",
     "Iterator": "collections.abc",
     "Any": "typing",
+    "interruptible": ".._async",
     "twin": ".._async",
     "constructor_twin": ".._async",
     "Keep": ".._convert",

@@ -412,7 +412,7 @@ class Lowering:
         return fit(f"def {name}(", [*first, *plain, *(["*", *only] if only else [])], f") -> {result}:", indent)
 
     def _derived(self, function: Function, name: str) -> tuple[str, list[str]]:
-        """Assignments that make the async twin and the text conveniences of a function."""
+        """Assignments that make the async twin (and let Ctrl-C stop the method itself), and the text conveniences."""
         cancel = next((self.names.method(f) for f in self.api.functions if f.name == function.cancel), "")
         twin = ""
         if function.constructor and function.blocking:
@@ -423,6 +423,8 @@ class Lowering:
             raise UnsupportedError(f"{function.name}: a property that blocks")
         elif function.blocking:
             twin = f"{name}_async = twin({name}" + (f', "{cancel}")' if cancel and function.on else ")")
+            if cancel and function.on and not (function.stream_of or function.run_of):
+                twin += f'\n{name} = interruptible({name}, "{cancel}")'
         if function.text_generation is None:
             return twin, []
         self._check_text_generation(function)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import _convert as convert
-from .._async import twin
+from .._async import interruptible, twin
 from .._convert import FloatArray
 from .._native import ffi, lib
 from .._runtime import Handle
@@ -122,6 +122,7 @@ class Cursor(Handle):
             raise failure(code, err)
 
     wait_async = twin(wait, "cancel")
+    wait = interruptible(wait, "cancel")
 
     def is_waiting(self) -> bool:
         """Whether a thread is in `Cursor.wait`.

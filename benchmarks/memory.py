@@ -1,0 +1,66 @@
+"""How much memory a process takes beside what the library reports, and how much it keeps when all is closed.
+
+Each figure is taken in a process of its own: `python benchmarks/memory.py overhead|growth MODEL [ROUNDS]` prints it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+MB = 1024 * 1024
+WARM_UP = 50  # rounds until allocators and caches have their size
+
+
+def resident_bytes() -> int:
+    """Memory of this process that lies in RAM now."""
+    if sys.platform == "linux":
+        import resource
+
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    import os
+
+    return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(os.getpid())])) * 1024
+
+
+def overhead(path: str) -> int:
+    """Resident bytes, Python included, over model + KV cache + compute buffers as reported, after an answer."""
+    import mullama
+
+    with mullama.Model(path) as model, model.create_context(n_ctx=1024, n_ubatch=512) as context:
+        # A whole batch and some tokens: every buffer and every weight has been used.
+        context.generate(tokens=model.tokenize("the people of the world ") * 120, max_tokens=64, ignore_eos=True)
+        usage = context.memory_usage()
+        return resident_bytes() - (usage.model + usage.context + usage.compute)
+
+
+def growth(path: str, rounds: int) -> int:
+    """Bytes that stay behind after so many times opening, generating 4 tokens and closing."""
+    import mullama
+
+    before = 0
+    for number in range(WARM_UP + rounds):
+        if number == WARM_UP:
+            before = resident_bytes()
+        with mullama.Model(path) as model, model.create_context(n_ctx=256) as context:
+            context.generate("the", max_tokens=4, ignore_eos=True)
+    return resident_bytes() - before
+
+
+def measured(*arguments: str) -> float:
+    done = subprocess.run([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout) / MB
+
+
+def overhead_mb(path: Path | str) -> float:
+    return measured("overhead", str(path))
+
+
+def growth_mb(path: Path | str, rounds: int = 1000) -> float:
+    return measured("growth", str(path), str(rounds))
+
+
+if __name__ == "__main__":
+    what, model_path, *times = sys.argv[1:]
+    print(overhead(model_path) if what == "overhead" else growth(model_path, int(times[0])))

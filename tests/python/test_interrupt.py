@@ -1,0 +1,219 @@
+"""Ctrl-C while the library works, and the end of the process while a thread generates: in processes of their own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+BEGIN = """
+import sys, threading
+import mullama
+from mullama.models import resolve
+
+N_UBATCH = 16
+PATH = resolve("smollm2:135m")
+GREEDY = {"temperature": 0.0, "max_tokens": 8}
+
+def ready():
+    print("ready", flush=True)
+
+def answer(context):
+    return context.generate("The capital of France is", **GREEDY)
+
+model = mullama.Model(PATH)
+context = model.create_context(n_ctx=2048, n_ubatch=N_UBATCH, n_threads=1)
+expected = answer(context)
+context.memory_clear()
+long = model.tokenize("the people of the world ") * 300
+interrupted = False
+"""
+END = """
+assert interrupted
+context.memory_clear()
+assert answer(context) == expected
+print("good")
+sys.exit(7)
+"""
+
+
+def child(script: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def interrupt(script: str, delay: float = 0.3) -> None:
+    """Sends Ctrl-C once the script is ready; it must come through it, answer correctly, and choose its own exit code."""
+    process = child(BEGIN + textwrap.dedent(script) + END)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n", process.communicate(timeout=60)
+    try:
+        process.wait(delay)  # not before it is inside the library
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (7, "good\n", "")
+
+
+def test_ctrl_c_stops_a_load_in_its_progress_callback():
+    interrupt(
+        """
+        def progress(share):
+            if share > 0 and not shares:
+                shares.append(share)
+                ready()
+                threading.Event().wait()
+        shares = []
+        try:
+            mullama.Model(PATH, progress=progress)
+        except KeyboardInterrupt:
+            interrupted = shares[0] < 1
+        mullama.Model(PATH).close()
+        """
+    )
+
+
+def test_ctrl_c_stops_a_load_without_callback():
+    interrupt(
+        """
+        ready()
+        try:
+            while True:
+                mullama.Model(PATH, use_mmap=False, check_tensors=True).close()
+        except KeyboardInterrupt:
+            interrupted = True
+        """
+    )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "context.generate(tokens=long)",
+        "list(context.stream(tokens=long))",
+        "context.start_generation(tokens=long).next()",
+        "context.start_generation(tokens=long).prepare()",
+    ],
+)
+def test_ctrl_c_stops_a_prefill_between_two_ubatches(call):
+    interrupt(
+        f"""
+        ready()
+        try:
+            {call}
+        except KeyboardInterrupt:
+            evaluated = context.memory_max() + 1
+            interrupted = 0 < evaluated < len(long) and evaluated % N_UBATCH == 0
+        """
+    )
+
+
+@pytest.mark.parametrize("call", ["decode(long)", "decode_batch(tokens=long)"])
+def test_ctrl_c_stops_a_decode_between_two_ubatches(call):
+    """A stopped decode of one sequence leaves no trace, one of a batch what was evaluated."""
+    interrupt(
+        f"""
+        ready()
+        try:
+            context.{call}
+        except KeyboardInterrupt:
+            n_prefill = context.timings.n_prefill
+            interrupted = n_prefill < len(long) and context.memory_max() + 1 < len(long)
+        """
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "go_on"),
+    [
+        ("stream = context.stream('Once', max_tokens=-1, ignore_eos=True)", "for piece in stream: pass"),
+        ("generation = context.start_generation('Once', max_tokens=-1, ignore_eos=True)", "generation.run()"),
+        ("pass", "context.generate('Once', max_tokens=-1, ignore_eos=True)"),
+    ],
+    ids=["stream", "run", "generate"],
+)
+def test_ctrl_c_stops_an_answer(start, go_on):
+    interrupt(
+        f"""
+        {start}
+        ready()
+        try:
+            {go_on}
+        except KeyboardInterrupt:
+            interrupted = 0 < context.memory_max() < 2047
+        """
+    )
+
+
+def test_ctrl_c_ends_asyncio_run_and_what_it_awaited():
+    interrupt(
+        """
+        import asyncio
+        async def main():
+            ready()
+            await context.generate_async(tokens=long)
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            interrupted = context.memory_max() + 1 < len(long)
+        """
+    )
+
+
+def test_an_uncaught_ctrl_c_ends_the_process_as_python_does():
+    process = child(BEGIN + "ready()\ncontext.decode(long)")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert err.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("daemon", [True, False])
+def test_the_process_can_end_while_a_thread_generates(tiny, daemon):
+    """Twenty times each: a daemon thread is stopped in the middle, any other is waited for."""
+    script = f"""
+        import sys, threading
+        import mullama
+
+        model = mullama.Model({str(tiny / "llama.gguf")!r})
+        context = model.create_context(n_ctx=8192, n_threads=1)
+        started = threading.Event()
+
+        def work():
+            with context.stream("the people", max_tokens=-1 if {daemon} else 50, overflow="shift") as stream:
+                for piece in stream:
+                    started.set()
+
+        threading.Thread(target=work, daemon={daemon}).start()
+        started.wait()
+        sys.exit(7)
+    """
+    for _ in range(10):
+        pair = [child(script), child(script)]
+        for process in pair:
+            out, err = process.communicate(timeout=60)
+            assert (process.returncode, out) == (7, ""), err
+            assert "Fatal" not in err and "terminate" not in err and "Segmentation" not in err
+
+
+def test_the_process_can_end_with_everything_open(tiny):
+    script = f"""
+        import mullama
+
+        model = mullama.Model({str(tiny / "llama.gguf")!r})
+        context = model.create_context(n_ctx=256)
+        sampler = model.create_sampler()
+        stream = context.stream("the people", sampler=sampler)
+        next(stream)
+        generation = context.start_generation("the people")
+        generation.next()
+        kept = [generation]
+        kept.append(kept)
+    """
+    process = child(script)
+    assert process.communicate(timeout=60) == ("", "") and process.returncode == 0

@@ -4,6 +4,7 @@
 #include "json_text.h"
 #include "model_resource.h"
 #include "results.h"
+#include "template_check.h"
 #include "text.h"
 
 namespace mullama {
@@ -27,17 +28,28 @@ auto blame(int32_t code, const std::string &what, Body &&body) {
 }
 
 std::shared_ptr<common_chat_templates> templates_of(model_resource &model, const std::string &override_source) {
-    const auto parse = [&] {
+    const auto parse = [&](const std::string &source) {
+        check_template(source);
         return blame(MULLAMA_E_TEMPLATE_FAILED, "the chat template does not parse", [&] {
-            return std::shared_ptr<common_chat_templates>(common_chat_templates_init(model.model.get(), override_source));
+            try {
+                return std::shared_ptr<common_chat_templates>(common_chat_templates_init(model.model.get(), override_source));
+            } catch (const std::exception &) {
+                common_chat_template(source, "", "");  // throws the reason, which the call above throws away
+                throw;
+            }
         });
     };
-    if (!override_source.empty()) return parse();
-    if (!llama_model_chat_template(model.model.get(), nullptr)) {
+    if (!override_source.empty()) return parse(override_source);
+    const char *own = llama_model_chat_template(model.model.get(), nullptr);
+    if (!own) {
         throw failure(MULLAMA_E_NO_TEMPLATE, "the model has no chat template; pass one as chat_options.chat_template, or generate from a prompt");
     }
     std::lock_guard<std::mutex> lock(model.templates_mutex);
-    if (!model.templates) model.templates = parse();
+    if (!model.templates) {
+        const char *with_tools = llama_model_chat_template(model.model.get(), "tool_use");
+        if (with_tools) check_template(with_tools);
+        model.templates = parse(own);
+    }
     return model.templates;
 }
 

@@ -39,7 +39,9 @@ def as_is(value: Any) -> Any:
 
 
 def text(value: Any) -> Any:
-    """A text, also one that is not UTF-8: Python says so with lone surrogates."""
+    """A text or several, also one that is not UTF-8: Python says so with lone surrogates."""
+    if isinstance(value, list):
+        return [text(item) for item in value]
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 

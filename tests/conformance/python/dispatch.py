@@ -10,7 +10,7 @@ from arguments import Call, as_is, callback, flags, in_seconds, listed, text
 
 MODEL_OPTIONS: dict[str, Any] = {
     "n_gpu_layers": ("n_gpu_layers", as_is),
-    "devices": ("devices", as_is),
+    "devices": ("devices", text),
     "split_mode": ("split_mode", as_is),
     "main_gpu": ("main_gpu", as_is),
     "tensor_split": ("tensor_split", as_is),
@@ -20,8 +20,8 @@ MODEL_OPTIONS: dict[str, Any] = {
     "check_tensors": ("check_tensors", as_is),
     "vocab_only": ("vocab_only", as_is),
     "repack": ("repack", as_is),
-    "kv_overrides": ("kv_overrides", as_is),
-    "split_paths": ("split_paths", as_is),
+    "kv_overrides": ("kv_overrides", text),
+    "split_paths": ("split_paths", text),
 }
 
 CHAT_OPTIONS: dict[str, Any] = {
@@ -98,7 +98,7 @@ SAMPLER_OPTIONS: dict[str, Any] = {
     "dry_base": ("dry_base", as_is),
     "dry_allowed_length": ("dry_allowed_length", as_is),
     "dry_last_n": ("dry_last_n", as_is),
-    "dry_breakers": ("dry_breakers", as_is),
+    "dry_breakers": ("dry_breakers", text),
     "mirostat": ("mirostat", as_is),
     "mirostat_tau": ("mirostat_tau", as_is),
     "mirostat_eta": ("mirostat_eta", as_is),
@@ -108,12 +108,12 @@ SAMPLER_OPTIONS: dict[str, Any] = {
     "biases": ("biases", as_is),
     "grammar": ("grammar", text),
     "json_schema": ("json_schema", text),
-    "order": ("order", as_is),
+    "order": ("order", text),
 }
 
 GENERATE_OPTIONS: dict[str, Any] = {
     "max_tokens": ("max_tokens", as_is),
-    "stop": ("stop", as_is),
+    "stop": ("stop", text),
     "stop_tokens": ("stop_tokens", as_is),
     "ignore_eos": ("ignore_eos", as_is),
     "logprobs": ("logprobs", as_is),
@@ -545,7 +545,7 @@ CALLS: dict[str, Call] = {
             "base": ("base", as_is),
             "allowed_length": ("allowed_length", as_is),
             "last_n": ("last_n", as_is),
-            "breakers": ("breakers", as_is),
+            "breakers": ("breakers", text),
         },
     ),
     "sampler_add_penalties": Call(
@@ -570,7 +570,7 @@ CALLS: dict[str, Call] = {
         {
             "grammar": ("grammar", text),
             "root": ("root", text),
-            "trigger_patterns": ("trigger_patterns", as_is),
+            "trigger_patterns": ("trigger_patterns", text),
             "trigger_tokens": ("trigger_tokens", as_is),
         },
     ),

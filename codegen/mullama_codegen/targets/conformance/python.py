@@ -76,7 +76,8 @@ class _Lowering:
         if kind == "options":
             return _table(self.calls.api.structs[value.type.name])
         name = self.names.parameter(value.name)
-        if kind in ("flags", "str", "json", "callback"):
-            converter = {"str": "text", "json": "text", "callback": "callback"}.get(kind, f"flags(mullama.{self.names.type(value.type.name)})")
+        if kind in ("flags", "str", "list", "json", "callback"):
+            of_flags = f"flags({self.calls.api.name}.{self.names.type(value.type.name)})"
+            converter = {"flags": of_flags, "callback": "callback"}.get(kind, "text")
             return f'("{name}", {converter})'
         return f'("{name}", as_is)'

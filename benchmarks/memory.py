@@ -25,14 +25,18 @@ def resident_bytes() -> int:
 
 
 def overhead(path: str) -> int:
-    """Resident bytes, Python included, over model + KV cache + compute buffers as reported, after an answer."""
+    """Resident bytes over those of bare Python and model + KV cache + compute buffers as reported, with all of it used.
+
+    A small ubatch, because of a large one's compute buffer most pages are never touched, which would hide the rest.
+    """
+    bare = resident_bytes()
     import mullama
 
-    with mullama.Model(path) as model, model.create_context(n_ctx=1024, n_ubatch=512) as context:
-        # A whole batch and some tokens: every buffer and every weight has been used.
-        context.generate(tokens=model.tokenize("the people of the world ") * 120, max_tokens=64, ignore_eos=True)
+    with mullama.Model(path) as model, model.create_context(n_ctx=512, n_ubatch=32) as context:
+        tokens = range(0, model.n_vocab, model.n_vocab // context.n_ctx)[: context.n_ctx - 64]
+        context.generate(tokens=list(tokens), max_tokens=-1, ignore_eos=True)
         usage = context.memory_usage()
-        return resident_bytes() - (usage.model + usage.context + usage.compute)
+        return resident_bytes() - bare - (usage.model + usage.context + usage.compute)
 
 
 def growth(path: str, rounds: int) -> int:

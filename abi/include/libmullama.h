@@ -367,7 +367,7 @@ MULLAMA_API int32_t mullama_open_log(int32_t from_start, mullama_log **out, mull
  * @param timeout_ms How long to wait at most; negative: no limit, 0: return at the first chance.
  * @param out Filled when the status is MULLAMA_STATUS_ITEM; initialise it with mullama_log_entry_init().
  * @param out_status One of MULLAMA_STATUS_*.
- * @return MULLAMA_OK, or MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.
+ * @return MULLAMA_OK, or MULLAMA_E_CLOSED, MULLAMA_E_BUSY, MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.
  */
 MULLAMA_API int32_t mullama_log_next(mullama_log *log, int32_t timeout_ms, mullama_log_entry *out,
     int32_t *out_status, mullama_error **err);
@@ -618,8 +618,8 @@ MULLAMA_API void mullama_model_options_init(mullama_model_options *out, size_t s
  * @param progress, progress_user Told how far the load is; may stop it. NULL: none.
  * @param out The model. Free it with mullama_model_free().
  * @return MULLAMA_OK, or MULLAMA_E_FILE_NOT_FOUND, MULLAMA_E_FILE_UNREADABLE, MULLAMA_E_MODEL_INVALID,
- *     MULLAMA_E_MODEL_UNSUPPORTED, MULLAMA_E_OUT_OF_MEMORY, MULLAMA_E_CANCELLED, MULLAMA_E_UNSUPPORTED,
- *     MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.
+ *     MULLAMA_E_MODEL_UNSUPPORTED, MULLAMA_E_INVALID_UTF8, MULLAMA_E_OUT_OF_MEMORY, MULLAMA_E_CANCELLED,
+ *     MULLAMA_E_UNSUPPORTED, MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.
  */
 MULLAMA_API int32_t mullama_model_load(const char *path, size_t path_len,
     const mullama_model_options *options, mullama_load_progress progress, void *progress_user,

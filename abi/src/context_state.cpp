@@ -4,6 +4,10 @@
 #include <algorithm>
 #include <cstring>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "common.h"
 #include "text.h"
 
@@ -41,6 +45,12 @@ llama_context_params params_of(const mullama_context_options &options) {
     return params;
 }
 
+// llama.cpp reserves the graph of pooled embeddings for equally long sequences, and fails where they do not fill a ubatch.
+uint32_t pooled_ubatch(uint32_t n_ubatch, uint64_t n_ctx, uint32_t n_sequences) {
+    const uint32_t n_tokens = static_cast<uint32_t>(std::min<uint64_t>(n_ubatch, n_ctx));
+    return n_tokens > n_sequences && n_tokens % n_sequences ? n_tokens - n_tokens % n_sequences : n_ubatch;
+}
+
 int32_t default_threads() { return std::max(1, common_cpu_get_num_math()); }
 
 void require_threads(int32_t n_threads) {
@@ -67,6 +77,11 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
     llama_context_params params = params_of(options);
     params.n_threads = n_threads_;
     params.n_threads_batch = n_threads_batch_;
+    if (options.embeddings) {
+        const uint32_t n_ctx = options.n_ctx ? options.n_ctx : static_cast<uint32_t>(llama_model_n_ctx_train(model->model.get()));
+        const uint64_t padded = (static_cast<uint64_t>(n_ctx) + 255) / 256 * 256;  // as llama.cpp does
+        params.n_ubatch = pooled_ubatch(params.n_ubatch, padded, options.n_sequences);
+    }
     params.abort_callback = [](void *user) { return static_cast<context_state *>(user)->is_cancelled(); };
     params.abort_callback_data = this;
 
@@ -89,6 +104,12 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
 
 context_state::~context_state() {
     if (context_) llama_detach_threadpool(context_.get());
+    context_.reset();
+    threadpool_.reset();
+#ifdef __GLIBC__
+    // A context's large blocks leave holes that glibc keeps: a process that opens and closes contexts would grow.
+    malloc_trim(0);
+#endif
 }
 
 void context_state::set_threads(int32_t n_threads, int32_t n_threads_batch) {

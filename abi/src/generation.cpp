@@ -499,6 +499,7 @@ void mullama_generation_free(mullama_generation *generation) {
 
 int32_t mullama_generation_next(mullama_generation *generation, int32_t timeout_ms, mullama_token_event *out, int32_t *out_status, mullama_error **err) {
     return guarded(err, [&] {
+        require_struct(out);
         require_out(out_status);
         auto state = enter(generation);
         mullama_token_event event{};
@@ -571,9 +572,15 @@ int32_t mullama_generation_choose(mullama_generation *generation, int32_t *out, 
 }
 
 int32_t mullama_generation_accept(mullama_generation *generation, int32_t token, mullama_token_event *out, mullama_error **err) {
-    return guarded(err, [&] { give(enter(generation)->accept(token), out); });
+    return guarded(err, [&] {
+        require_struct(out);
+        give(enter(generation)->accept(token), out);
+    });
 }
 
 int32_t mullama_generation_finish(mullama_generation *generation, mullama_token_event *out, mullama_error **err) {
-    return guarded(err, [&] { give(enter(generation)->finish(MULLAMA_FINISH_REASON_STOP), out); });
+    return guarded(err, [&] {
+        require_struct(out);
+        give(enter(generation)->finish(MULLAMA_FINISH_REASON_STOP), out);
+    });
 }

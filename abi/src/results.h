@@ -77,15 +77,21 @@ void give(const std::vector<std::string> &texts, const Text **out, size_t *out_l
     *out_len = texts.size();
 }
 
+// For calls that do something which could not be told if it failed afterwards.
+template <class Struct>
+void require_struct(const Struct *out) {
+    require_out(out);
+    if (out->struct_size < sizeof(uint32_t)) {
+        throw failure(code::invalid_argument, "struct_size of the result is " + std::to_string(out->struct_size) +
+                                                  "; prepare the struct with its init function");
+    }
+}
+
 // Copies as much of a struct as the caller's version of it has room for.
 template <class Struct>
 std::enable_if_t<std::is_class<Struct>::value> give(Struct value, Struct *out) {
-    require_out(out);
+    require_struct(out);
     const uint32_t size = out->struct_size;
-    if (size < sizeof(uint32_t)) {
-        throw failure(code::invalid_argument, "struct_size of the result is " + std::to_string(size) +
-                                                  "; prepare the struct with its init function");
-    }
     value.struct_size = size;
     std::memcpy(static_cast<void *>(out), &value, size < sizeof(Struct) ? size : sizeof(Struct));
 }

@@ -1,6 +1,7 @@
 // The envelope: magic, version, kind, shape of model and cache, tokens, payload, checksum. Little-endian, as the models are.
 #include "saved_state.h"
 
+#include <cstddef>
 #include <cstring>
 
 #include "results.h"
@@ -22,7 +23,7 @@ struct header {
     uint64_t shape;     // of the model and the cache
     uint64_t n_tokens;  // tokens that lie in front of the payload
     uint64_t payload;   // bytes of llama.cpp's state
-    uint64_t checksum;  // of everything behind the header
+    uint64_t checksum;  // of everything else, header and body
 };
 static_assert(sizeof(header) == 56, "the header is part of the file format");
 
@@ -40,6 +41,10 @@ uint64_t hash(const void *data, size_t size, uint64_t seed = 1469598103934665603
     }
     while (size--) value = (value ^ *bytes++) * 1099511628211ull;
     return value;
+}
+
+uint64_t checksum_of(const header &head, const uint8_t *body, size_t size) {
+    return hash(body, size, hash(&head, offsetof(header, checksum)));
 }
 
 uint64_t shape_of(const context_state &state) {
@@ -100,7 +105,7 @@ std::vector<uint8_t> save_state(context_state &state, int32_t sequence, uint64_t
     head.shape = shape_of(state);
     head.n_tokens = kept.size();
     head.payload = written;
-    head.checksum = hash(saved.data() + sizeof(header), saved.size() - sizeof(header));
+    head.checksum = checksum_of(head, saved.data() + sizeof(header), saved.size() - sizeof(header));
     std::memcpy(saved.data(), &head, sizeof(head));
     return saved;
 }
@@ -116,8 +121,9 @@ std::vector<llama_token> load_state(context_state &state, const uint8_t *data, s
     if (head.n_tokens > body / sizeof(llama_token) || body - head.n_tokens * sizeof(llama_token) != head.payload) {
         refuse("it has " + std::to_string(size) + " bytes, which is not what its header says; it is truncated or damaged");
     }
-    if (hash(data + sizeof(head), body) != head.checksum) refuse("its checksum does not match; it is damaged");
+    if (checksum_of(head, data + sizeof(head), body) != head.checksum) refuse("its checksum does not match; it is damaged");
     if (head.shape != shape_of(state)) refuse("it belongs to another model, or to a context with other KV cache types");
+    if (head.kind > one_sequence || head.flags & ~static_cast<uint64_t>(MULLAMA_STATE_FLAGS_PARTIAL_ONLY)) refuse("it is of a kind that this library does not know");
     if ((head.kind == one_sequence) != (sequence >= 0)) {
         refuse(head.kind == one_sequence ? "it holds one sequence; name the sequence to load it into" : "it holds a whole context, not one sequence");
     }
@@ -137,7 +143,7 @@ std::vector<llama_token> load_state(context_state &state, const uint8_t *data, s
         } else {
             llama_memory_seq_rm(memory, sequence, -1, -1);
         }
-        refuse(captured.errors("the context is too small for it") + "; the context needs at least the size (n_ctx, n_sequences) it was saved with");
+        refuse(captured.errors("the context is too small for it") + "; load it into a context with at least the n_ctx, and with the n_sequences and unified_kv, that it was saved from");
     }
     // What lies at the first positions is known again, so that a prompt can go on from it.
     const int32_t known = sequence < 0 ? 0 : sequence;

@@ -1,6 +1,7 @@
 """Conformance cases as runners read them: checked against the description, setups in place, paths and long values filled in.
 
-`python tests/conformance/expand.py FOLDER LANGUAGE` writes the models and `cases.jsonl`, a case a line, into a folder.
+`python tests/conformance/expand.py FOLDER LANGUAGE` writes into a folder the models, `cases.jsonl`, a case a line, and
+`negated.jsonl`, the same cases with an expectation turned around, all of which must fail.
 The words of both forms stand in README.md.
 """
 
@@ -99,6 +100,21 @@ def expand(case: Case, places: Places) -> dict[str, Any]:
     """The case as runners read it."""
     texts = places.of_case(json.dumps(case.steps))
     return {"case": case.id, "steps": [_expanded(step, texts) for step in case.steps]}
+
+
+def negated(case: dict[str, Any]) -> dict[str, Any]:
+    """The expanded case up to its last check, which now expects something else: a runner that lets it pass checks nothing."""
+    last = max(index for index, step in enumerate(case["steps"]) if set(step) & {"expect", "error", "status"})
+    step = dict(case["steps"][last])
+    if "expect" in step:
+        expected = step["expect"]
+        double = isinstance(expected, dict) and set(expected) == {"not"}
+        step["expect"] = expected["not"] if double else {"not": expected}
+    elif "error" in step:
+        step["error"] = "INTERNAL"
+    else:
+        step["status"] = "waiting" if step["status"] == "end" else "end"
+    return {"case": case["case"], "steps": [*case["steps"][:last], step]}
 
 
 def _expanded(value: Any, places: dict[str, str]) -> Any:
@@ -221,12 +237,14 @@ def main() -> None:
     places = Places(folder / "tiny", folder / "files", folder / f"scratch-{sys.argv[2]}")
     tiny_models.write_all(places.tiny)
     files.write_all(places.files, places.tiny)
-    write(load(), places, folder / "cases.jsonl")
+    cases = load()
+    write([expand(case, places) for case in cases], folder / "cases.jsonl")
+    write([negated(expand(case, places)) for case in cases], folder / "negated.jsonl")
 
 
-def write(cases: list[Case], places: Places, path: Path) -> None:
-    """The expanded cases, one a line."""
-    lines = [json.dumps(expand(case, places)) for case in cases]
+def write(cases: list[dict[str, Any]], path: Path) -> None:
+    """Expanded cases, one a line."""
+    lines = [json.dumps(case) for case in cases]
     path.write_text("\n".join([*lines, ""]), encoding="ascii")
 
 

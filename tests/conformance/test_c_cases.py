@@ -32,32 +32,48 @@ def compile_runner(folder: Path) -> Path:
     return program
 
 
-@pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory, places: Callable[[str], expand.Places]) -> dict[str, str | None]:
+def run_cases(program: Path, cases: list[dict[str, object]], path: Path) -> dict[str, str | None]:
     """What each case says; None where it passed. A case that ends the program is followed by a new run of the rest."""
-    folder = tmp_path_factory.mktemp("runner")
-    program = compile_runner(folder)
-    expand.write(CASES, places("c"), folder / "cases.jsonl")
+    expand.write(cases, path)
     found: dict[str, str | None] = {}
-    while len(found) < len(CASES):
-        command = [str(program), str(folder / "cases.jsonl"), str(len(found))]
-        done = subprocess.run(command, capture_output=True, timeout=600, check=False)
+    while len(found) < len(cases):
+        done = subprocess.run([str(program), str(path), str(len(found))], capture_output=True, timeout=600, check=False)
         for line in done.stdout.decode("utf-8", "replace").splitlines():
             said = json.loads(line)
-            found[said["case"]] = said.get("message") if said["result"] == "fail" else None
-        if len(found) < len(CASES):
+            found[said["case"]] = said["message"] if said["result"] == "fail" else None
+        if len(found) < len(cases):
             words = done.stderr.decode("utf-8", "replace").strip()[-1000:]
-            found[CASES[len(found)].id] = f"the program ended with {done.returncode}: {words}"
+            found[str(cases[len(found)]["case"])] = f"the program ended with {done.returncode}: {words}"
     return found
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_runner(tmp_path_factory.mktemp("runner"))
+
+
+@pytest.fixture(scope="module")
+def c_places(places: Callable[[str], expand.Places]) -> expand.Places:
+    return places("c")
+
+
+@pytest.fixture(scope="module")
+def failures(program: Path, c_places: expand.Places) -> dict[str, str | None]:
+    cases = [expand.expand(case, c_places) for case in CASES]
+    return run_cases(program, cases, program.with_name("cases.jsonl"))
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_case(
-    case: expand.Case, failures: dict[str, str | None], report: Callable[[dict[str, str]], None]
-) -> None:
+def test_case(case: expand.Case, failures: dict[str, str | None], report: Callable[[dict[str, str]], None]) -> None:
     line = settle(case.id, "c", failures[case.id])
     report(line)
     if line["result"] == "gap":
         pytest.skip(line["reason"])
     if line["result"] == "fail":
         pytest.fail(line["message"], pytrace=False)
+
+
+def test_no_case_passes_with_its_last_expectation_turned_around(program: Path, c_places: expand.Places) -> None:
+    cases = [expand.negated(expand.expand(case, c_places)) for case in CASES]
+    failed = run_cases(program, cases, program.with_name("negated.jsonl"))
+    assert [case for case, reason in failed.items() if reason is None] == []

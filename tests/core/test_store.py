@@ -56,7 +56,7 @@ def test_a_path_that_is_not_there_is_not_taken_for_a_name(tmp_path: Path) -> Non
 
 
 def test_an_unknown_name_gets_the_nearest_and_all_known_ones() -> None:
-    with pytest.raises(Problem, match=r"did you mean smollm2:135m\? Known: smollm2:135m"):
+    with pytest.raises(Problem, match=r"did you mean smollm2:135m\? known are smollm2:135m"):
         resolve("smolm2:135m")
 
 

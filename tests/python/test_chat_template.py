@@ -45,9 +45,9 @@ def collection() -> dict[str, Path]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "template" in metafunc.fixturenames:
+    if "collected" in metafunc.fixturenames:
         paths = collection()
-        metafunc.parametrize("template", paths.values(), ids=paths.keys())
+        metafunc.parametrize("collected", paths.values(), ids=paths.keys())
 
 
 # The model's own template ---------------------------------------------------------------------------------------------
@@ -199,8 +199,8 @@ def test_no_template_of_the_collection_is_missing() -> None:
     assert len(collection()) == N_TEMPLATES
 
 
-def test_a_template_of_the_collection_renders_a_chat(template: Path, llama: mullama.Model) -> None:
-    source = template.read_text(encoding="utf-8")
+def test_a_template_of_the_collection_renders_a_chat(collected: Path, llama: mullama.Model) -> None:
+    source = collected.read_text(encoding="utf-8")
     first = llama.apply_chat_template(CHAT, chat_template=source)
     assert llama.apply_chat_template(CHAT, chat_template=source) == first
     prompt = first["prompt"]
@@ -209,10 +209,10 @@ def test_a_template_of_the_collection_renders_a_chat(template: Path, llama: mull
     assert -1 not in positions and positions == sorted(positions)
 
 
-def test_a_template_of_the_collection_takes_tools(template: Path, llama: mullama.Model) -> None:
+def test_a_template_of_the_collection_takes_tools(collected: Path, llama: mullama.Model) -> None:
     def outcome() -> object:
         try:
-            return llama.apply_chat_template(CHAT, chat_template=template.read_text(encoding="utf-8"), tools=TOOLS)
+            return llama.apply_chat_template(CHAT, chat_template=collected.read_text(encoding="utf-8"), tools=TOOLS)
         except mullama.Error as error:
             assert error.code is ErrorCode.TEMPLATE_FAILED and len(error.message) > 40
             return error.message

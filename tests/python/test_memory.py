@@ -21,14 +21,15 @@ def test_a_thousand_times_open_generate_close_leaves_nothing_behind(tiny):
 def test_little_memory_is_used_beside_model_cache_and_compute_buffers():
     from mullama.models import resolve
 
-    assert memory.overhead_mb(resolve("smollm2:135m")) <= 40
+    # Less than nothing would mean that what is reported was not in use: the vocabulary alone takes some.
+    assert 4 <= memory.overhead_mb(resolve("smollm2:135m")) <= 40
 
 
 def test_the_reported_memory_adds_up(smollm):
     with smollm.create_context(n_ctx=1024) as context:
         total = context.memory_usage()
         parts = [context.memory_buffer(index) for index in range(context.memory_buffer_count)]
-        assert total.model == sum(part.model for part in parts) >= 0.9 * smollm.size
+        assert total.model == sum(part.model for part in parts) > 80e6
         assert total.context == sum(part.context for part in parts)
         assert total.compute == sum(part.compute for part in parts) > 0
         # 30 layers, 3 KV heads of 64, keys and values in 2 bytes.

@@ -35,8 +35,8 @@ def alias_named(name: str) -> Alias:
 
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, aliases(), n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
-    return f"unknown model {name}{guess} Known: {', '.join(aliases())}. A path to a GGUF file works too"
+    guess = f"did you mean {near[0]}? " if near else ""
+    return f'unknown model "{name}": {guess}known are {", ".join(aliases())}; a path to a GGUF file works too'
 
 
 def location(alias: Alias) -> Path:

@@ -1792,19 +1792,22 @@ static void call_generation_close(value *on, const value *args, outcome *outcome
 static void call_context_generate_whole(value *on, const value *args, outcome *outcome) {
     call_context_generate(on, args, outcome);
     if (outcome->error) return;
-    mullama_generation *const started = outcome->result->pointer;
+    const value *const handle = outcome->result; /* released with the case where an error follows */
+    mullama_generation *const started = handle->pointer;
     int32_t status = MULLAMA_STATUS_WAITING;
     if (mullama_generation_run(started, -1, &status, &outcome->error) != MULLAMA_OK) return;
     const char *text = NULL;
     size_t len = 0;
     if (mullama_generation_text(started, &text, &len, &outcome->error) != MULLAMA_OK) return;
     outcome->result = of_text(text, len);
+    handle->release(started);
 }
 
 static void call_context_generate_pieces(value *on, const value *args, outcome *outcome) {
     call_context_generate(on, args, outcome);
     if (outcome->error) return;
-    mullama_generation *const started = outcome->result->pointer;
+    const value *const handle = outcome->result; /* released with the case where an error follows */
+    mullama_generation *const started = handle->pointer;
     int32_t status = MULLAMA_STATUS_WAITING;
     value *const pieces = of_list();
     mullama_token_event event;
@@ -1812,7 +1815,9 @@ static void call_context_generate_pieces(value *on, const value *args, outcome *
     while (mullama_generation_next(started, -1, &event, &status, &outcome->error) == MULLAMA_OK && status == MULLAMA_STATUS_ITEM) {
         if (event.text_len) append(pieces, of_text(event.text, event.text_len));
     }
+    if (outcome->error) return;
     outcome->result = pieces;
+    handle->release(started);
 }
 
 const caller callers[] = {

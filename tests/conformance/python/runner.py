@@ -21,7 +21,6 @@ class CaseFailed(AssertionError):
 
 def run_case(case: dict[str, Any]) -> None:
     """Raises CaseFailed, naming the step."""
-    gc.collect()
     before = mullama.live_objects()
     bindings: dict[str, Any] = {}
     opened: list[Any] = []
@@ -31,14 +30,12 @@ def run_case(case: dict[str, Any]) -> None:
             if reason:
                 raise CaseFailed(f"step {number} {step.get('call', '')}: {reason}")
     finally:
-        for handle in reversed(opened):
-            handle.close()
-    bindings.clear()
-    opened.clear()
-    handle = None
-    if mullama.live_objects() != before:
+        bindings.clear()
+        while opened:
+            opened.pop().close()
+    if mullama.live_objects() > before:
         gc.collect()
-    if mullama.live_objects() != before:
+    if mullama.live_objects() > before:
         raise CaseFailed(f"{mullama.live_objects() - before} objects are left over")
 
 

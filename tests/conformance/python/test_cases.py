@@ -32,3 +32,14 @@ def test_case(case: expand.Case, python_places: expand.Places, report: Callable[
         pytest.skip(line["reason"])
     if line["result"] == "fail":
         pytest.fail(line["message"], pytrace=False)
+
+
+def test_no_case_passes_with_its_last_expectation_turned_around(python_places: expand.Places) -> None:
+    passed = []
+    for case in CASES:
+        try:
+            run_case(expand.negated(expand.expand(case, python_places)))
+        except CaseFailed:
+            continue
+        passed.append(case.id)
+    assert passed == []

@@ -49,6 +49,8 @@ class Log(Handle):
 
         Raises:
             TimeoutError: The time is over.
+            ArgumentError: CLOSED.
+            ResourceError: BUSY.
         """
         out = structs.new("mullama_log_entry")
         status = ffi.new("int32_t *")

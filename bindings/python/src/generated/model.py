@@ -73,9 +73,9 @@ class Model(Handle):
 
         Raises:
             FileError: FILE_NOT_FOUND, FILE_UNREADABLE, MODEL_INVALID, MODEL_UNSUPPORTED.
+            ArgumentError: INVALID_UTF8, UNSUPPORTED.
             ResourceError: OUT_OF_MEMORY.
             CancelledError: CANCELLED.
-            ArgumentError: UNSUPPORTED.
         """
         path_c, path_len = convert.path(path, "path")
         keep = convert.Keep()

@@ -11,6 +11,15 @@ from .calls import Call, Calls
 
 SPANS = {"i32": ("ints", "int32_t"), "f32": ("floats", "float"), "u8": ("octets", "uint8_t")}
 
+NUMBER_MAKERS = {
+    "bool": "bool",
+    "f32": "double",
+    "f64": "double",
+    "u32": "unsigned",
+    "u64": "unsigned",
+    "size": "unsigned",
+}
+
 
 @dataclass(frozen=True)
 class CEnum:
@@ -130,9 +139,9 @@ class _Lowering:
             c_type = f"{self.prefix}_{function.stream_of}"
             view["places"] = [f"{c_type} item;", f"{c_type}_init(&item, sizeof item);"]
             view["result"] = f"write_{function.stream_of}(&item)"
-            arguments += ["given_i32(args, \"timeout_ms\", -1)", "&item", "&status"]
+            arguments += ['given_i32(args, "timeout_ms", -1)', "&item", "&status"]
         elif call.kind == "run":
-            arguments += ["given_i32(args, \"timeout_ms\", -1)", "&status"]
+            arguments += ['given_i32(args, "timeout_ms", -1)', "&status"]
         elif returns and function.fallible:
             kind = returns.type.kind
             if returns.type.is_sequence:
@@ -254,8 +263,7 @@ class _Lowering:
         elif kind == "struct":
             made = f"write_{value.type.name}(&{pointer})"
         else:
-            of = {"bool": "bool", "f32": "double", "f64": "double", "u32": "unsigned", "u64": "unsigned", "size": "unsigned"}
-            made = f"of_{of.get(kind, 'signed')}({pointer})"
+            made = f"of_{NUMBER_MAKERS.get(kind, 'signed')}({pointer})"
         if value.nullable and value.type.is_sequence:
             return f"{pointer} ? {made} : of_none()"
         if value.unset is not None:

@@ -1,12 +1,11 @@
 // The area context: evaluation, outputs, memory, saved states, figures.
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
 
 #include "backend.h"
 #include "context_state.h"
+#include "files.h"
 #include "generated/options.h"
 #include "ggml.h"
 #include "llama-ext.h"
@@ -77,45 +76,6 @@ template <class T>
 void borrow(const T *data, size_t size, const T **out, size_t *out_len) {
     *require_out(out) = data;
     *require_out(out_len) = size;
-}
-
-struct file_closer {
-    void operator()(FILE *file) const { std::fclose(file); }
-};
-
-void write_file(const std::string &path, const std::vector<uint8_t> &bytes) {
-    const auto fail = [&] {
-        throw failure(MULLAMA_E_FILE_UNWRITABLE, "\"" + path + "\" cannot be written: " + std::strerror(errno));
-    };
-    FILE *file = ggml_fopen(path.c_str(), "wb");
-    if (!file) fail();
-    const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() && std::fflush(file) == 0;
-    const int reason = errno;
-    const bool closed = std::fclose(file) == 0;
-    if (!written || !closed) {
-        if (!written) errno = reason;
-        const int kept = errno;
-        std::remove(path.c_str());  // half a state is worse than none
-        errno = kept;
-        fail();
-    }
-}
-
-std::vector<uint8_t> read_file(const std::string &path) {
-    const std::unique_ptr<FILE, file_closer> file(ggml_fopen(path.c_str(), "rb"));
-    if (!file) {
-        throw failure(errno == ENOENT ? MULLAMA_E_FILE_NOT_FOUND : MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be opened: " + std::strerror(errno));
-    }
-    std::vector<uint8_t> bytes;
-    constexpr size_t step = 1 << 20;
-    for (size_t got = step; got == step;) {
-        const size_t before = bytes.size();
-        bytes.resize(before + step);
-        got = std::fread(&bytes[before], 1, step, file.get());
-        bytes.resize(before + got);
-    }
-    if (std::ferror(file.get())) throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be read: " + std::strerror(errno));
-    return bytes;
 }
 
 void require_whole_or_sequence(const context_state &state, int32_t sequence) {
@@ -254,6 +214,7 @@ int32_t mullama_context_decode(mullama_context *context, const int32_t *tokens, 
         const mullama_decode_options taken = read_decode_options(options);
         auto state = enter(context);
         const context_state::operation operation(*state);
+        require_array(tokens, tokens_len, "tokens");
         state->append(taken.sequence, taken.position, tokens, tokens_len, taken.outputs);
     });
 }
@@ -272,6 +233,7 @@ int32_t mullama_context_encode(mullama_context *context, const int32_t *tokens, 
     return guarded(err, [&] {
         auto state = enter(context);
         const context_state::operation operation(*state);
+        require_array(tokens, tokens_len, "tokens");
         state->encode(tokens, tokens_len);
     });
 }
@@ -448,6 +410,7 @@ int32_t mullama_context_load_state(mullama_context *context, const uint8_t *byte
     return guarded(err, [&] {
         auto state = enter(context);
         require_whole_or_sequence(*state, sequence);
+        require_array(bytes, bytes_len, "state");
         load_state(*state, bytes, bytes_len, sequence);
     });
 }
@@ -458,6 +421,7 @@ int32_t mullama_context_save_state_file(mullama_context *context, const char *pa
         const std::string file = take_path(path, path_len);
         auto state = enter(context);
         require_whole_or_sequence(*state, sequence);
+        require_array(tokens, tokens_len, "tokens");
         const std::vector<llama_token> kept(tokens, tokens + tokens_len);
         write_file(file, save_state(*state, sequence, flags, tokens_len ? &kept : nullptr));
     });

@@ -435,6 +435,9 @@ generation_request take_request(context_state &context, const char *prompt, size
     model_resource &model = *context.model;
     generation_request request;
     request.options = options;
+    require_array(prompt, prompt_len, "the prompt");
+    require_array(tokens, tokens_len, "tokens");
+    require_array(messages, messages_len, "messages");
     if ((prompt != nullptr) + (tokens != nullptr) + (messages != nullptr) != 1) {
         throw failure(MULLAMA_E_INVALID_ARGUMENT, "give exactly one of prompt, tokens and messages");
     }

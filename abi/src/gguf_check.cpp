@@ -36,7 +36,10 @@ void check_gguf(const std::string &path, bool) {
     if (size < sizeof(head)) throw failure(MULLAMA_E_MODEL_INVALID, "\"" + path + "\" ends within its header; fetch it again");
     uint32_t version;
     std::memcpy(&version, head + 4, sizeof(version));
-    if (version > GGUF_VERSION) {
+    if (version != 0 && (version & 0xffff) == 0) {
+        throw failure(MULLAMA_E_MODEL_UNSUPPORTED, "\"" + path + "\" has the other byte order; convert it with llama.cpp's gguf_convert_endian.py");
+    }
+    if (version > GGUF_VERSION || version < 2) {
         throw failure(MULLAMA_E_MODEL_UNSUPPORTED, "\"" + path + "\" has GGUF version " + std::to_string(version) +
                                                        "; this build reads versions 2 to " + std::to_string(GGUF_VERSION));
     }

@@ -1,14 +1,12 @@
 // The area model: loading, and what a file says of itself.
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "backend.h"
 #include "common.h"
+#include "files.h"
 #include "generated/options.h"
 #include "gguf_check.h"
 #include "llama-ext.h"
@@ -135,23 +133,6 @@ void take_options(load_request &request, const mullama_model_options &options) {
     };
 }
 
-void require_readable_file(const std::string &path) {
-    struct stat status;
-    if (stat(path.c_str(), &status) != 0) {
-        const int reason = errno;
-        if (reason == ENOENT || reason == ENOTDIR) {
-            throw failure(MULLAMA_E_FILE_NOT_FOUND, "there is no file \"" + path + "\"; check the path, or fetch the model first");
-        }
-        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be read: " + std::strerror(reason));
-    }
-    if ((status.st_mode & S_IFMT) == S_IFDIR) {
-        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" is a folder; name the .gguf file in it");
-    }
-    if ((status.st_mode & S_IFMT) != S_IFREG) {
-        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" is not a regular file");
-    }
-}
-
 int32_t code_of(const std::string &reasons) {
     const auto mentions = [&](const char *text) { return reasons.find(text) != std::string::npos; };
     if (mentions("unknown model architecture") || mentions("not supported") || mentions("unsupported")) return MULLAMA_E_MODEL_UNSUPPORTED;
@@ -192,8 +173,8 @@ void give_optional(const char *text, const char **out, size_t *out_len) {
 }
 
 std::shared_ptr<model_resource> load(load_request &request, const mullama_model_options &options) {
-    require_readable_file(request.path);
-    for (const std::string &path : request.split_paths) require_readable_file(path);
+    require_regular_file(request.path);
+    for (const std::string &path : request.split_paths) require_regular_file(path);
     check_gguf(request.path, options.vocab_only);
 
     log_capture captured;

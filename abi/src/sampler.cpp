@@ -55,6 +55,7 @@ const float *require_logits(const sampler_chain &chain, const float *logits, siz
     if (count != static_cast<size_t>(chain.model->n_vocab)) {
         throw failure(MULLAMA_E_INVALID_ARGUMENT, "there are " + std::to_string(count) + " logits; the vocabulary has " + std::to_string(chain.model->n_vocab) + " tokens");
     }
+    require_array(logits, count, "logits");
     return logits;
 }
 
@@ -200,6 +201,7 @@ int32_t mullama_sampler_add_grammar(mullama_sampler *sampler, const char *gramma
                                     const mullama_str *trigger_patterns, size_t trigger_patterns_len, const int32_t *trigger_tokens,
                                     size_t trigger_tokens_len, mullama_error **err) {
     return add_step(sampler, err, [&](const model_resource &model) {
+        require_array(trigger_tokens, trigger_tokens_len, "trigger_tokens");
         for (size_t i = 0; i < trigger_tokens_len; ++i) model.require_token(trigger_tokens[i], ("trigger token " + std::to_string(i)).c_str());
         return init_grammar(model.vocab, std::string(take_text(grammar, grammar_len, "the grammar")), std::string(take_text(root, root_len, "the root")),
                             take_texts(trigger_patterns, trigger_patterns_len, "trigger_patterns"),

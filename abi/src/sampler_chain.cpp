@@ -295,6 +295,8 @@ llama_sampler *init_dry(const model_resource &model, float multiplier, float bas
 }
 
 llama_sampler *init_logit_bias(const model_resource &model, const int32_t *tokens, size_t tokens_len, const float *biases, size_t biases_len) {
+    require_array(tokens, tokens_len, "tokens");
+    require_array(biases, biases_len, "biases");
     if (tokens_len != biases_len) {
         throw failure(MULLAMA_E_INVALID_ARGUMENT, "there are " + std::to_string(tokens_len) + " tokens but " + std::to_string(biases_len) + " biases; each token needs one");
     }
@@ -314,6 +316,7 @@ llama_sampler *init_temperature(float temperature) {
 }
 
 std::vector<std::string> take_texts(const mullama_str *texts, size_t count, const char *what) {
+    require_array(texts, count, what);
     std::vector<std::string> taken;
     for (size_t i = 0; i < count; ++i) taken.emplace_back(take_text(texts[i].data, texts[i].len, (std::string(what) + "[" + std::to_string(i) + "]").c_str()));
     return taken;

@@ -83,10 +83,8 @@ std::string mended_utf8(std::string_view text) {
 }
 
 std::string_view take_text(const char *data, size_t size, const char *what) {
-    if (!data) {
-        if (size) throw failure(code::invalid_argument, std::string(what) + " is NULL but has a length of " + std::to_string(size));
-        return {};
-    }
+    require_array(data, size, what);
+    if (!data) return {};
     const std::string_view text(data, size);
     const size_t valid = valid_utf8_prefix(text);
     if (valid != size) {

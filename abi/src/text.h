@@ -21,6 +21,12 @@ std::string mended_utf8(std::string_view text);
 // A text argument. NULL with length 0 is the empty text; anything that is not UTF-8 is an error naming the argument.
 std::string_view take_text(const char *data, size_t size, const char *what);
 
+// An array argument. NULL with length 0 is the empty array.
+template <class T>
+void require_array(const T *data, size_t size, const char *what) {
+    if (!data && size) throw failure(code::invalid_argument, std::string(what) + " is NULL but has a length of " + std::to_string(size));
+}
+
 // A path argument: a text without NUL.
 std::string take_path(const char *data, size_t size);
 

@@ -59,6 +59,7 @@ void model_resource::append_piece(std::string &text, llama_token token, bool spe
 
 std::string model_resource::detokenize(const llama_token *tokens, size_t count, bool remove_special, bool unparse_special) const {
     require_vocab();
+    require_array(tokens, count, "tokens");
     if (count > static_cast<size_t>(INT32_MAX)) throw failure(MULLAMA_E_INVALID_ARGUMENT, "there are " + std::to_string(count) + " tokens; at most " + std::to_string(INT32_MAX) + " can be turned to text at once");
     for (size_t i = 0; i < count; ++i) require_token(tokens[i], ("token " + std::to_string(i)).c_str());
     std::string text(count * 8 + 32, '\0');

@@ -22,8 +22,8 @@ def need(tool: str) -> str:
     return path
 
 
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+def run(*command: str | Path, **options: object) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -51,45 +51,48 @@ def test_the_library_does_in_c_what_its_header_says(compiled, tiny):
     run(compiled(HERE / "test_library.c"), tiny / "llama.gguf")
 
 
+def test_the_heap_stays_whole_and_no_freed_memory_is_used(compiled, tiny):
+    """glibc fills memory with a pattern when it is handed out and when it is freed, and checks the heap's own records."""
+    environment = {**os.environ, "MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3", "LD_PRELOAD": "libc_malloc_debug.so.0"}
+    run(compiled(HERE / "test_library.c"), tiny / "llama.gguf", env=environment)
+
+
 def test_valgrind_finds_no_wrong_access_and_no_leak(compiled, tiny):
-    valgrind = need("valgrind")
-    program = compiled(HERE / "test_library.c")
-    suppressions = f"--suppressions={HERE / 'valgrind.supp'}"
     flags = ("--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite")
-    run(valgrind, *flags, suppressions, program, tiny / "llama.gguf")
+    command = [need("valgrind"), *flags, compiled(HERE / "test_library.c"), tiny / "llama.gguf"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if "SIGILL" in done.stderr:
+        pytest.skip("valgrind does not know an instruction that the library was built with for this processor")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_function_survives_nothing_but_zeros(compiled, prefix, tmp_path):
     """Zero or NULL for each parameter: an error where a pointer is needed, with and without a place for the error."""
-    header = re.sub(r"/\*.*?\*/|^\s*#.*?$", "", (prefix / "include" / "libmullama.h").read_text(), flags=re.S | re.M)
-    header = re.sub(r"\s+", " ", header.replace("MULLAMA_API", "\n")).replace(" mullama_abi", "\n mullama_abi")
+    header = (prefix / "include" / "libmullama.h").read_text()
     lines, tested = [], 0
-    for declaration in re.sub(r"; ", ";\n", header).split("\n"):
-        match = re.match(r"\s*([\w ]+[ *]+)(mullama_\w+)\(([^)]*)\);", declaration)
-        if not match:
-            continue
-        name, parameters = match[2], [part.strip() for part in match[3].split(",") if part.strip() != "void"]
+    for name, parameters_text in re.findall(r"^MULLAMA_API [^(]*?(mullama_\w+)\(([^)]*)\);", header, re.MULTILINE):
+        parameters = [part.strip() for part in parameters_text.split(",") if part.strip() != "void"]
         tested += 1
-        if not parameters or "mullama_error **err" not in parameters[-1]:
-            lines.append(f"    {name}({', '.join('0' for _ in parameters)});")
+        if not parameters or not parameters[-1].endswith("**err"):
+            lines.append(f"{name}({', '.join('0' for _ in parameters)});")
             continue
-        zeros = ", ".join("0" for _ in parameters[:-1])
-        separator = ", " if zeros else ""
-        needs_pointer = any("*" in parameter for parameter in parameters[:-1])
-        lines.append(f'    check("{name}", {name}({zeros}{separator}NULL), NULL, {int(needs_pointer)});')
-        lines.append(f'    code = {name}({zeros}{separator}&err);')
-        lines.append(f'    check("{name}", code, err, {int(needs_pointer)});')
+        zeros = "".join("0, " for _ in parameters[:-1])
+        # Inputs may be left out or empty; handles and places for results may not.
+        expected = int(any("*" in one and not re.match(r"const \w+ \*\w", one) for one in parameters[:-1]))
+        lines.append(f'check("{name}", {name}({zeros}NULL), NULL, {expected});')
+        lines.append(f'code = {name}({zeros}&err);')
+        lines.append(f'check("{name}", code, err, {expected});')
     assert tested > 120
-    body = "\n".join(lines)
+    body = "\n    ".join(lines)
     source = tmp_path / "zeros.c"
     source.write_text(
         f"""
 #include <libmullama.h>
 #include <stdio.h>
 static int failures = 0;
-static void check(const char *name, int32_t code, mullama_error *err, int needs_pointer) {{
+static void check(const char *name, int32_t code, mullama_error *err, int must_fail) {{
     const int same = !err || mullama_error_code(err) == code;
-    if (!same || (needs_pointer && code != MULLAMA_E_INVALID_ARGUMENT)) {{
+    if (!same || (must_fail && code != MULLAMA_E_INVALID_ARGUMENT)) {{
         ++failures;
         fprintf(stderr, "%s: code %d %s\\n", name, code, err ? mullama_error_message(err, NULL) : "");
     }}
@@ -98,7 +101,7 @@ static void check(const char *name, int32_t code, mullama_error *err, int needs_
 int main(void) {{
     mullama_error *err = NULL;
     int32_t code = 0;
-{body}
+    {body}
     if (mullama_live_objects() != 0) fprintf(stderr, "%d objects are left\\n", (int)mullama_live_objects());
     return failures != 0 || mullama_live_objects() != 0;
 }}

@@ -194,4 +194,4 @@ def test_a_thread_of_its_own_can_be_cut_off_at_any_moment(tiny, threads):
         works = [threads.submit(work, number) for number in range(1, N_THREADS)]
         works[0].result(30)
         model.close()
-        assert [work.result(30) for work in works][0] == 15
+        assert max(work.result(30) for work in works) >= works[0].result() == 15

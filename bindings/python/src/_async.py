@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import os
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -66,13 +65,25 @@ def interruptible(
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if threading.current_thread() is not threading.main_thread() or _is_single(args):
             return method(self, *args, **kwargs)
-        future = _threads().submit(method, self, *args, **kwargs)
+        begun = stopped = False
+        done = threading.Event()
+
+        def work() -> R | None:
+            nonlocal begun
+            begun = True
+            try:
+                return None if stopped else method(self, *args, **kwargs)
+            finally:
+                done.set()
+
         try:
-            return future.result()
+            return cast(R, _threads().submit(work).result())
         except BaseException:
-            while not future.done():
+            # Ctrl-C may come at any moment, also before the call is known to run: what has begun by now must end.
+            stopped = True
+            while begun and not done.is_set():
                 getattr(self, cancel)()  # again and again, as above
-                time.sleep(RETRY_S)
+                done.wait(RETRY_S)
             raise
 
     return call

@@ -1,0 +1,73 @@
+"""The README's Python and C examples run as printed, and so do the programs of examples/."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run(*command: str | Path, cwd: Path, given: str = "") -> str:
+    done = subprocess.run(command, cwd=cwd, input=given, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the file that the examples load."""
+    from mullama.models import resolve
+
+    (tmp_path / "model.gguf").symlink_to(resolve("smollm2:135m"))
+    return tmp_path
+
+
+@pytest.fixture
+def compile_c(folder: Path):
+    """Compiles as the README says, with pkg-config."""
+
+    def compile_(source: str) -> Path:
+        prefix = Path(os.environ["MULLAMA_TEST_PREFIX"])
+        (folder / "example.c").write_text(source)
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")}
+        flags = subprocess.check_output(["pkg-config", "--cflags", "--libs", "mullama"], env=environment, text=True)
+        strict = ("-Wall", "-Wextra", "-Werror", f"-Wl,-rpath,{prefix / 'lib'}")
+        run("cc", *strict, "example.c", "-o", "example", *flags.split(), cwd=folder)
+        return folder / "example"
+
+    return compile_
+
+
+def test_the_readmes_python_example_runs_as_printed(folder: Path) -> None:
+    (example,) = blocks("python")
+    assert len(run(sys.executable, "-c", example, cwd=folder)) > 100
+
+
+def test_the_readmes_c_example_runs_as_printed(folder: Path, compile_c) -> None:
+    (example,) = blocks("c")
+    answer = run(compile_c(example), cwd=folder)
+    assert len(answer) > 20 and "<|im_end|>" not in answer
+
+
+def test_the_c_example_answers_and_says_what_is_wrong(folder: Path, compile_c) -> None:
+    program = compile_c((ROOT / "examples" / "chat.c").read_text())
+    assert len(run(program, "model.gguf", cwd=folder)) > 20
+    done = subprocess.run([program, "missing.gguf"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 1 and "missing.gguf" in done.stderr and done.stdout == ""
+
+
+def test_the_python_example_answers_until_nothing_is_asked(folder: Path) -> None:
+    chat = run(sys.executable, ROOT / "examples" / "chat.py", cwd=folder, given="Say hello.\nAnd goodbye.\n\n")
+    assert re.fullmatch(r"> \S.*\n> \S.*\n> ", chat, re.DOTALL)

@@ -652,7 +652,7 @@ MULLAMA_API int32_t mullama_model_warnings(mullama_model *model, const mullama_s
     mullama_error **err);
 
 /**
- * All scalar metadata of the file, and arrays as text.
+ * All scalar metadata of the file; arrays, such as the vocabulary, are left out.
  *
  * @param out, out_len Keys and values as text. Key, value, key, value; out_len counts both. Free it with
  *     mullama_free().
@@ -1637,7 +1637,8 @@ MULLAMA_API int32_t mullama_context_load_state(mullama_context *context, const u
  * May take long: it waits for input or output.
  *
  * @param path, path_len The file.
- * @param tokens, tokens_len Tokens to keep with it; may be empty. Shape [n]. Default: empty.
+ * @param tokens, tokens_len Tokens to keep with it; empty: those that the context knows itself. Shape [n].
+ *     Default: empty.
  * @param sequence The sequence; -1: the whole context. Default: -1. Range: at least -1.
  * @param flags What to hold, for single sequences. Default: 0. Bits of MULLAMA_STATE_FLAGS_*.
  * @return MULLAMA_OK, or MULLAMA_E_CLOSED, MULLAMA_E_BUSY, MULLAMA_E_OUT_OF_RANGE, MULLAMA_E_FILE_UNWRITABLE,
@@ -1772,7 +1773,8 @@ typedef struct mullama_sampler_options {
     /** sizeof(mullama_sampler_options) as the caller knows it. */
     uint32_t struct_size;
     /**
-     * Start of the random numbers; unset: a random one, see mullama_sampler_seed(). Default: unset
+     * Start of the random numbers; unset: a random one, see mullama_sampler_seed(). The same seed repeats a
+     * text when the same tokens are evaluated: a reused prefix rounds differently. Default: unset
      * (4294967295).
      */
     uint32_t seed;
@@ -2115,7 +2117,7 @@ MULLAMA_API int32_t mullama_sampler_add_grammar(mullama_sampler *sampler, const 
 MULLAMA_API int32_t mullama_sampler_remove(mullama_sampler *sampler, size_t index, mullama_error **err);
 
 /**
- * Names of the steps in order.
+ * Names of the steps in order, as llama.cpp calls them.
  *
  * @param out, out_len The names. Free it with mullama_free().
  * @return MULLAMA_OK, or MULLAMA_E_CLOSED, MULLAMA_E_BUSY, MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.

@@ -72,12 +72,6 @@ mullama_memory_usage usage(const char *name, const llama_memory_breakdown_data &
     return usage;
 }
 
-template <class T>
-void borrow(const T *data, size_t size, const T **out, size_t *out_len) {
-    *require_out(out) = data;
-    *require_out(out_len) = size;
-}
-
 void require_whole_or_sequence(const context_state &state, int32_t sequence) {
     if (sequence < -1) throw failure(MULLAMA_E_OUT_OF_RANGE, "sequence " + std::to_string(sequence) + " does not exist; -1 stands for all of them");
     if (sequence >= 0) state.require_sequence(sequence);

@@ -69,6 +69,14 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
     if (options.n_sequences > llama_max_parallel_sequences()) {
         throw failure(MULLAMA_E_INVALID_ARGUMENT, "context_options.n_sequences is " + number(options.n_sequences) + "; at most " + number(llama_max_parallel_sequences()) + " are possible");
     }
+    // Positions are 32-bit numbers with a sign.
+    if (options.n_ctx > INT32_MAX) {
+        throw failure(MULLAMA_E_INVALID_ARGUMENT, "context_options.n_ctx is " + number(options.n_ctx) + "; at most " + number(INT32_MAX) + " are possible");
+    }
+    if (std::min(options.n_batch, options.n_ctx ? options.n_ctx : options.n_batch) < options.n_sequences) {
+        throw failure(MULLAMA_E_INVALID_ARGUMENT, "context_options.n_sequences is " + number(options.n_sequences) + ", but n_batch is " + number(options.n_batch) + " and n_ctx is " +
+                                                      number(options.n_ctx) + "; both must have room for a token of each sequence");
+    }
     require_threads(options.n_threads);
     require_threads(options.n_threads_batch);
     n_threads_ = options.n_threads ? options.n_threads : default_threads();

@@ -424,12 +424,6 @@ namespace {
 
 exclusive_core<generation_state>::use enter(mullama_generation *generation) { return require(generation, "generation").core->enter(); }
 
-template <class T>
-void borrow(const T *data, size_t size, const T **out, size_t *out_len) {
-    *require_out(out) = data;
-    *require_out(out_len) = size;
-}
-
 generation_request take_request(context_state &context, const char *prompt, size_t prompt_len, const int32_t *tokens, size_t tokens_len, const char *messages,
                                 size_t messages_len, const mullama_generate_options &options, const mullama_chat_options *chat) {
     model_resource &model = *context.model;

@@ -32,6 +32,13 @@ T *require_out(T *out) {
     return out;
 }
 
+// A result that stays the library's.
+template <class T>
+void borrow(const T *data, size_t size, const T **out, size_t *out_len) {
+    *require_out(out) = data;
+    *require_out(out_len) = size;
+}
+
 // Text and bytes get a NUL behind the end, which the length does not count.
 template <class Char>
 void give(const void *data, size_t size, const Char **out, size_t *out_len) {

@@ -6,6 +6,7 @@ How soon a cancel takes effect is read off the memory of the context (which posi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import mullama
 import pytest
@@ -110,8 +111,7 @@ async def test_a_cancelled_decode_leaves_the_sequence_as_it_was(smollm, slow, lo
 @pytest.mark.parametrize("way", ["generate", "stream", "next", "prepare"])
 async def test_a_cancelled_prefill_keeps_whole_ubatches_that_the_next_call_reuses(smollm, slow, long, way):
     async def first_piece():
-        async for piece in slow.stream(tokens=long):
-            return piece
+        return await anext(aiter(slow.stream(tokens=long)))
 
     generation = slow.start_generation(tokens=long)
     await cancel_soon(
@@ -175,16 +175,14 @@ async def test_a_cancelled_load_stops_and_the_next_one_works(tiny):
     task = asyncio.create_task(mullama.Model.load_async(tiny / "other.gguf", progress=progress))
     await reached.wait()
     task.cancel()
-    try:
+    with contextlib.suppress(asyncio.CancelledError):
         (await task).close()  # the file is small: the load may have ended before
-    except asyncio.CancelledError:
-        pass
     async with await mullama.Model.load_async(tiny / "other.gguf") as model:
         assert model.n_vocab == len(spm_vocabulary())
 
 
 async def test_eight_contexts_at_once_answer_as_each_does_alone(llama, fresh):
-    prompts = [f"the people {word}" for word in "of and to in is that it was".split()]
+    prompts = [f"the people {word}" for word in ("of", "and", "to", "in", "is", "that", "it", "was")]
     expected = [fresh().generate(prompt, max_tokens=40, **GREEDY) for prompt in prompts]
     contexts = [fresh() for _ in prompts]
     found = await asyncio.gather(

@@ -198,8 +198,9 @@ def test_generations_that_take_turns_on_two_sequences_each_equal_the_one_alone(f
         context.start_generation(tokens=prompt, max_tokens=20, sequence=sequence, **GREEDY)
         for sequence, prompt in enumerate(prompts)
     ]
-    while any([generation.next() for generation in generations]):
-        pass
+    for _ in range(20):
+        for generation in generations:
+            assert generation.next()
     assert [generation.tokens() for generation in generations] == expected
 
 

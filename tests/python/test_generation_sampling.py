@@ -96,7 +96,8 @@ def test_a_chain_continues_its_random_numbers(llama, context):
 
 def test_a_chain_of_another_vocabulary_is_refused(context, tiny):
     with mullama.Model(tiny / "minimal.gguf") as other, other.create_sampler() as sampler:
-        with pytest.raises(mullama.ArgumentError, match=f"{other.n_vocab} tokens, the context has {len(VOCABULARY)}"):
+        message = f"{other.n_vocab} tokens, the context has {len(VOCABULARY)}"
+        with pytest.raises(mullama.ArgumentError, match=message):
             context.generate(PROMPT, sampler=sampler)
 
 

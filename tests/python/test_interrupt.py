@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -163,14 +164,61 @@ def test_ctrl_c_ends_asyncio_run_and_what_it_awaited():
     )
 
 
-def test_an_uncaught_ctrl_c_ends_the_process_as_python_does():
-    process = child(BEGIN + "ready()\ncontext.decode(long)")
+def test_ctrl_c_may_come_at_any_moment_and_again_and_again():
+    """Here too while the thread of a decode is about to start, and while a stopped decode is waited for."""
+    process = child(
+        BEGIN
+        + textwrap.dedent(
+            """
+            def step(number):
+                try:
+                    ready()
+                    context.decode(long)
+                except KeyboardInterrupt:
+                    return True
+
+            for number in range(30):
+                stopped = False
+                while not stopped:
+                    try:
+                        stopped = step(number)
+                    except KeyboardInterrupt:
+                        stopped = True
+                while True:
+                    try:
+                        context.memory_clear()  # nothing runs on
+                        print("clear", flush=True)
+                        break
+                    except KeyboardInterrupt:
+                        pass
+            interrupted = True
+            """
+        )
+        + END
+    )
     assert process.stdout is not None
-    process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT
-    assert err.rstrip().endswith("KeyboardInterrupt")
+    for number in range(30):
+        assert process.stdout.readline() == "ready\n", process.communicate(timeout=60)
+        for _ in range(1 + number % 3):
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(number / 3000)
+        assert process.stdout.readline() == "clear\n", process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (7, "good\n", "")
+
+
+def test_an_uncaught_ctrl_c_ends_the_process_as_python_does():
+    for delay in range(6):
+        process = child(BEGIN + "ready()\ncontext.decode(long)")
+        assert process.stdout is not None
+        process.stdout.readline()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(delay / 2000)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGINT
+        assert err.rstrip().endswith("KeyboardInterrupt")
 
 
 @pytest.mark.parametrize("daemon", [True, False])

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-import memory  # noqa: E402
+import memory
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="resident memory is read from /proc or ps")
 

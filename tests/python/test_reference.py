@@ -38,10 +38,8 @@ def reference():
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_greedy_tokens_equal_those_of_llama_completion(smollm, reference, prompt):
     with smollm.create_context(n_ctx=512, n_threads=2) as context:
-        with context.start_generation(prompt, max_tokens=N_TOKENS, temperature=0.0, ignore_eos=True) as generation:
-            generation.run()
-            tokens, text = generation.tokens(), generation.text()
-    assert len(tokens) == N_TOKENS
+        text = context.generate(prompt, max_tokens=N_TOKENS, temperature=0.0, ignore_eos=True)
+    assert text.result.n_generated == N_TOKENS
     expected = reference(prompt)
     assert smollm.tokenize(text, add_special=False) == smollm.tokenize(expected, add_special=False)
     assert text == expected

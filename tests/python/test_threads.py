@@ -10,7 +10,7 @@ import pytest
 from mullama import ErrorCode, FinishReason, Status
 
 N_THREADS = 8
-PROMPTS = [f"the people {word}" for word in "of and to in is that it was".split()]
+PROMPTS = [f"the people {word}" for word in ("of", "and", "to", "in", "is", "that", "it", "was")]
 GREEDY = {"temperature": 0.0}
 
 
@@ -146,12 +146,13 @@ ENDED = (Status.CANCELLED, ErrorCode.CLOSED)
 
 @pytest.mark.parametrize("what", ["generation", "context"])
 def test_closing_while_another_thread_generates_ends_it(tiny, what):
-    with mullama.Model(tiny / "llama.gguf") as model, model.create_context(n_ctx=256, n_threads=1) as context:
-        with Running(context) as running:
-            {"generation": running.generation, "context": context}[what].close()
-            assert running.outcome() in ENDED
-            with pytest.raises(mullama.ArgumentError, match=f"{what} was closed"):
-                {"generation": running.generation.text, "context": context.warnings}[what]()
+    model = mullama.Model(tiny / "llama.gguf")
+    context = model.create_context(n_ctx=256, n_threads=1)
+    with model, context, Running(context) as running:
+        {"generation": running.generation, "context": context}[what].close()
+        assert running.outcome() in ENDED
+        with pytest.raises(mullama.ArgumentError, match=f"{what} was closed"):
+            {"generation": running.generation.text, "context": context.warnings}[what]()
 
 
 def test_a_closed_model_goes_on_serving_the_contexts_it_has(tiny):

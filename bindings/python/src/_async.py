@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -67,24 +68,36 @@ def interruptible(
             return method(self, *args, **kwargs)
         begun = stopped = False
         done = threading.Event()
+        results: list[R] = []
+        errors: list[BaseException] = []
 
-        def work() -> R | None:
+        def work() -> None:
             nonlocal begun
             begun = True
             try:
-                return None if stopped else method(self, *args, **kwargs)
+                if not stopped:
+                    results.append(method(self, *args, **kwargs))
+            except BaseException as error:
+                errors.append(error)
             finally:
                 done.set()
 
         try:
-            return cast(R, _threads().submit(work).result())
+            # No pool: an interrupt in the midst of its bookkeeping leaves a thread that the interpreter's end waits for.
+            threading.Thread(target=work, daemon=True).start()
+            while not done.wait(RETRY_S):  # in slices: Windows sees Ctrl-C only between two waits
+                pass
         except BaseException:
             # Ctrl-C may come at any moment, also before the call is known to run: what has begun by now must end.
             stopped = True
             while begun and not done.is_set():
-                getattr(self, cancel)()  # again and again, as above
-                done.wait(RETRY_S)
+                with contextlib.suppress(KeyboardInterrupt):  # a second one changes nothing
+                    getattr(self, cancel)()  # again and again, as above
+                    done.wait(RETRY_S)
             raise
+        if errors:
+            raise errors.pop()  # and not kept: its traceback holds this frame
+        return results[0]
 
     return call
 

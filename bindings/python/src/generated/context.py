@@ -691,7 +691,7 @@ class Context(Handle):
 
         Args:
             path: The file.
-            tokens: Tokens to keep with it; may be empty. Shape [n].
+            tokens: Tokens to keep with it; empty: those that the context knows itself. Shape [n].
             sequence: The sequence; -1: the whole context. At least -1.
             flags: What to hold, for single sequences.
 
@@ -903,7 +903,8 @@ class Context(Handle):
             overflow: What to do when the tokens do not fit.
             n_keep: Tokens at the start of the prompt that truncation and shifting spare. In tokens. At least 0.
             sequence: The sequence of the context to use. At least 0.
-            seed: Start of the random numbers; unset: a random one, see `Sampler.seed`.
+            seed: Start of the random numbers; unset: a random one, see `Sampler.seed`. The same seed repeats a text
+                when the same tokens are evaluated: a reused prefix rounds differently.
             temperature: Divides the logits; 0 or less: always the most likely token.
             dynatemp_range: Lets the temperature vary by this much with the entropy; 0: off. At least 0.
             dynatemp_exponent: Exponent of the entropy in dynamic temperature.

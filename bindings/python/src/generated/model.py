@@ -159,7 +159,7 @@ class Model(Handle):
         return convert.take_strings(out[0], out_len[0])
 
     def metadata(self) -> dict[str, str]:
-        """All scalar metadata of the file, and arrays as text.
+        """All scalar metadata of the file; arrays, such as the vocabulary, are left out.
 
         Returns:
             Keys and values as text.
@@ -704,7 +704,8 @@ class Model(Handle):
         """Creates a chain from options.
 
         Args:
-            seed: Start of the random numbers; unset: a random one, see `Sampler.seed`.
+            seed: Start of the random numbers; unset: a random one, see `Sampler.seed`. The same seed repeats a text
+                when the same tokens are evaluated: a reused prefix rounds differently.
             temperature: Divides the logits; 0 or less: always the most likely token.
             dynatemp_range: Lets the temperature vary by this much with the entropy; 0: off. At least 0.
             dynatemp_exponent: Exponent of the entropy in dynamic temperature.

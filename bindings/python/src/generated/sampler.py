@@ -501,7 +501,7 @@ class Sampler(Handle):
             raise failure(code, err)
 
     def names(self) -> list[str]:
-        """Names of the steps in order.
+        """Names of the steps in order, as llama.cpp calls them.
 
         Returns:
             The names.

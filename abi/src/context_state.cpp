@@ -9,6 +9,8 @@
 #endif
 
 #include "common.h"
+#include "llama-ext.h"
+#include "llama-model.h"
 #include "text.h"
 
 namespace mullama {
@@ -59,6 +61,29 @@ void require_threads(int32_t n_threads) {
     }
 }
 
+// Linux promises memory it does not have, and ends the process that uses it: what cannot fit at all is refused before.
+// A lower bound: the cache and the attention mask of one ubatch, and its logits.
+void require_memory_for(const llama_model *model, const llama_context_params &params) {
+    if (llama_model_n_devices(model) > 0) return;
+    const llama_hparams &facts = model->hparams;
+    const double n_ctx = params.n_ctx ? params.n_ctx : facts.n_ctx_train;
+    const double n_ubatch = std::min<double>(params.n_ubatch, n_ctx);
+    const auto bytes_each = [](ggml_type type) { return static_cast<double>(ggml_type_size(type)) / static_cast<double>(ggml_blck_size(type)); };
+    const bool caches = !llama_model_is_recurrent(model);
+    double cache = caches ? n_ctx * n_ubatch * 2 : 0;
+    for (uint32_t layer = 0; caches && layer < facts.n_layer(); ++layer) {
+        cache += n_ctx * (facts.n_embd_k_gqa(layer) * bytes_each(params.type_k) + facts.n_embd_v_gqa(layer) * bytes_each(params.type_v));
+    }
+    const double needed = cache + n_ubatch * llama_vocab_n_tokens(llama_model_get_vocab(model)) * 4;
+    size_t free_memory = 0, total = 0;
+    ggml_backend_dev_memory(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), &free_memory, &total);
+    if (total && needed > static_cast<double>(total)) {
+        throw failure(MULLAMA_E_OUT_OF_MEMORY, "a context of " + number(static_cast<int64_t>(n_ctx)) + " tokens with n_ubatch " + number(params.n_ubatch) + " needs at least " +
+                                                   number(static_cast<int64_t>(needed / (1 << 20))) + " MB, this machine has " + number(static_cast<int64_t>(total >> 20)) +
+                                                   " MB; choose a smaller n_ctx or n_ubatch");
+    }
+}
+
 }  // namespace
 
 context_state::context_state(std::shared_ptr<model_resource> given, const mullama_context_options &options)
@@ -93,6 +118,7 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
     params.abort_callback = [](void *user) { return static_cast<context_state *>(user)->is_cancelled(); };
     params.abort_callback_data = this;
 
+    require_memory_for(model->model.get(), params);
     log_capture captured;
     context_.reset(llama_init_from_model(model->model.get(), params));
     captured.add_line();

@@ -3,6 +3,7 @@
 #include "grammar.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <regex>
@@ -20,6 +21,9 @@ namespace {
 
 constexpr size_t longest = 4u << 20;
 constexpr size_t deepest = 512;
+// llama.cpp follows references, and std::regex compiles, one stack frame or more for each of these.
+constexpr size_t most_rules = 20000;
+constexpr size_t longest_pattern = 4096;
 
 [[noreturn]] void refuse(const std::string &reason) { throw failure(MULLAMA_E_INVALID_GRAMMAR, "the grammar is not valid: " + reason); }
 
@@ -42,9 +46,22 @@ const char *skip_space(const char *at) {
     return at;
 }
 
-void require_depth(const std::string &text) {
+// {m,n} with n below m: llama.cpp would subtract one from the other and make rules until the memory is used up.
+void require_repetition(const std::string &text, size_t at) {
+    const auto number = [&](const char *&next) { return std::strtoull(next, const_cast<char **>(&next), 10); };
+    const char *next = skip_space(text.c_str() + at + 1);
+    const auto is_digit = [&] { return *next >= '0' && *next <= '9'; };
+    if (!is_digit()) return;  // the parser says why
+    const unsigned long long least = number(next);
+    next = skip_space(next);
+    if (*next != ',') return;
+    next = skip_space(next + 1);
+    if (is_digit() && number(next) < least) refuse("a repetition has a maximum below its minimum at " + place(text, at));
+}
+
+void require_sound(const std::string &text) {
     size_t depth = 0;
-    char closing = 0;  // of the literal or character class we are in
+    char closing = 0;  // of the literal, character class or token we are in
     for (size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
         if (closing) {
@@ -59,6 +76,10 @@ void require_depth(const std::string &text) {
             closing = ']';
         } else if (c == '#') {
             while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
+        } else if (c == '<') {  // a token
+            closing = '>';
+        } else if (c == '{') {
+            require_repetition(text, i);
         } else if (c == '(') {
             if (++depth > deepest) refuse("groups are nested more than " + std::to_string(deepest) + " deep at " + place(text, i));
         } else if (c == ')' && depth) {
@@ -82,7 +103,7 @@ void check(const llama_vocab *vocab, const std::string &text, const std::string 
     if (text.size() > longest) refuse("it has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(longest) + " are read");
     if (text.find('\0') != std::string::npos) refuse("it holds a NUL character at " + place(text, text.find('\0')));
     if (text.rfind("%llguidance", 0) == 0) refuse("this build has no llguidance; write it in GBNF");
-    require_depth(text);
+    require_sound(text);
     llama_grammar_parser parser(vocab);
     const char *at = skip_space(text.c_str());
     if (!*at) refuse("it is empty");
@@ -93,6 +114,7 @@ void check(const llama_vocab *vocab, const std::string &text, const std::string 
             refuse(mended_utf8(located(text, e.what(), at - text.c_str())));
         }
     }
+    if (parser.rules.size() > most_rules) refuse("it has " + std::to_string(parser.rules.size()) + " rules, repetitions and groups included; at most " + std::to_string(most_rules) + " are followed");
     for (const auto &[name, id] : parser.symbol_ids) {
         if (id >= parser.rules.size() || parser.rules[id].empty()) refuse("the rule \"" + name + "\" is used but not defined");
     }
@@ -106,6 +128,7 @@ llama_sampler *init_grammar(const llama_vocab *vocab, const std::string &grammar
     check(vocab, grammar, root);
     std::vector<const char *> patterns;
     for (const std::string &pattern : trigger_patterns) {
+        if (pattern.size() > longest_pattern) refuse("a trigger pattern has " + std::to_string(pattern.size()) + " bytes; at most " + std::to_string(longest_pattern) + " are read");
         try {
             const std::regex compiled(pattern);
         } catch (const std::regex_error &e) {

@@ -45,7 +45,8 @@ void take_devices(load_request &request, const mullama_model_options &options) {
     if (options.devices_len == 0) return;
     for (size_t i = 0; i < options.devices_len; ++i) {
         const std::string name(take_text(options.devices[i].data, options.devices[i].len, "model_options.devices"));
-        ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+        // A NUL would end the name for ggml, and CPU\0x be CPU.
+        ggml_backend_dev_t device = name.find('\0') == std::string::npos ? ggml_backend_dev_by_name(name.c_str()) : nullptr;
         if (!device) {
             throw failure(MULLAMA_E_INVALID_ARGUMENT, "there is no device \"" + name + "\"; this machine has " + device_names());
         }
@@ -77,7 +78,7 @@ void take_kv_overrides(load_request &request, const mullama_model_options &optio
     if (options.kv_overrides_len == 0) return;
     for (size_t i = 0; i < options.kv_overrides_len; ++i) {
         const std::string text(take_text(options.kv_overrides[i].data, options.kv_overrides[i].len, "model_options.kv_overrides"));
-        if (!has_whole_number(text) || !string_parse_kv_override(text.c_str(), request.kv_overrides)) {
+        if (text.find('\0') != std::string::npos || !has_whole_number(text) || !string_parse_kv_override(text.c_str(), request.kv_overrides)) {
             throw failure(MULLAMA_E_INVALID_ARGUMENT, "the metadata override \"" + text + "\" is not of the form KEY=TYPE:VALUE with "
                                                       "TYPE int, float, bool or str, and KEY and text values of at most 127 bytes");
         }

@@ -45,15 +45,15 @@ ARGUMENTS = {
     "messages": [{"role": "user", "content": "x"}],
     "logits": [0.0] * 576,
     "biases": [0.5],
+    "k": 1,
     "grammar": 'root ::= "x"',
 }
 
 
 def members(kind: type) -> Iterator[tuple[str, object]]:
     for name, member in vars(kind).items():
-        if not name.startswith("_") and name not in SILENT | PYTHON_ONLY:
-            if isinstance(member, (FunctionType, property)):
-                yield name, member
+        if name[0] != "_" and name not in SILENT | PYTHON_ONLY and isinstance(member, (FunctionType, property)):
+            yield name, member
 
 
 def methods(kind: type) -> list[str]:

@@ -241,7 +241,7 @@ def test_sequences_of_one_batch_have_an_embedding_each(bert: mullama.Model) -> N
             alone.append(context.sequence_embeddings())
         tokens = [bert.tokenize(text) for text in texts]
         sequences = [number for number, ids in enumerate(tokens) for _ in ids]
-        context.decode_batch(tokens=sum(tokens, []), sequences=sequences, positions=[p for ids in tokens for p in range(len(ids))])
+        context.decode_batch(tokens=[token for ids in tokens for token in ids], sequences=sequences, positions=[p for ids in tokens for p in range(len(ids))])
         for sequence, vector in enumerate(alone):
             assert_close(context.sequence_embeddings(sequence), vector, rtol=1e-4, atol=1e-5)
     assert np.abs(alone[0] - alone[1]).max() > 0.1

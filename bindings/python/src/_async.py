@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+M = TypeVar("M", bound=Callable[..., Any])
 
 MAX_THREADS = 128
 RETRY_S = 0.05
@@ -54,21 +55,19 @@ async def run(call: Callable[[], R], cancel: Callable[[], object] | None = None)
         raise
 
 
-def interruptible(
-    method: Callable[Concatenate[S, P], R], cancel: str
-) -> Callable[Concatenate[S, P], R]:
+def interruptible(method: M, cancel: str) -> M:
     """Lets Ctrl-C stop a method: on the main thread, where Python sees signals only between calls, it runs beside it.
 
     A call for a single item is short and stays on the thread it is on.
     """
 
     @functools.wraps(method)
-    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if threading.current_thread() is not threading.main_thread() or _is_single(args):
             return method(self, *args, **kwargs)
         begun = stopped = False
         done = threading.Event()
-        results: list[R] = []
+        results: list[Any] = []
         errors: list[BaseException] = []
 
         def work() -> None:
@@ -99,7 +98,7 @@ def interruptible(
             raise errors.pop()  # and not kept: its traceback holds this frame
         return results[0]
 
-    return call
+    return cast(M, call)
 
 
 def _is_single(args: tuple[Any, ...]) -> bool:

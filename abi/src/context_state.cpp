@@ -53,6 +53,20 @@ uint32_t pooled_ubatch(uint32_t n_ubatch, uint64_t n_ctx, uint32_t n_sequences) 
     return n_tokens > n_sequences && n_tokens % n_sequences ? n_tokens - n_tokens % n_sequences : n_ubatch;
 }
 
+// Multi-dimensional positions (M-RoPE): llama.cpp makes them for tokens, but reads four for each input embedding. Those of
+// text are three times its position, then 0.
+bool has_four_positions(const llama_model *model) {
+    const llama_rope_type type = llama_model_rope_type(model);
+    return type == LLAMA_ROPE_TYPE_MROPE || type == LLAMA_ROPE_TYPE_IMROPE;
+}
+
+std::vector<llama_pos> four_positions(const llama_pos *positions, size_t count) {
+    std::vector<llama_pos> four;
+    for (int i = 0; i < 3; ++i) four.insert(four.end(), positions, positions + count);
+    four.resize(4 * count, 0);
+    return four;
+}
+
 int32_t default_threads() { return std::max(1, common_cpu_get_num_math()); }
 
 void require_threads(int32_t n_threads) {
@@ -335,8 +349,10 @@ void context_state::decode(decode_request &request) {
     try {
         for (size_t first = 0; first < count; first += n_ubatch) {
             const size_t size = std::min(n_ubatch, count - first);
+            std::vector<llama_pos> four;
+            if (request.embeddings && has_four_positions(model->model.get())) four = four_positions(&request.positions[first], size);
             run({static_cast<int32_t>(size), request.tokens ? const_cast<llama_token *>(request.tokens + first) : nullptr,
-                 request.embeddings ? const_cast<float *>(request.embeddings + first * width) : nullptr, &request.positions[first], &counts[first],
+                 request.embeddings ? const_cast<float *>(request.embeddings + first * width) : nullptr, four.empty() ? &request.positions[first] : four.data(), &counts[first],
                  &sequences[first], &request.outputs[first]},
                 false);
             collect_outputs(first, &request.outputs[first], size, output_batches > 1);

@@ -21,7 +21,9 @@ def run_program(folder: Path, names: list[str]) -> Outcomes:
     outcomes: Outcomes = {}
     left = names
     while left:
-        done = subprocess.run([sys.executable, PROGRAM, folder, *left], capture_output=True, text=True, errors="replace")
+        done = subprocess.run(
+            [sys.executable, PROGRAM, folder, *left], capture_output=True, text=True, errors="replace"
+        )
         begun = None
         for line in done.stdout.splitlines():
             event, name, *rest = line.split(" ", 2)

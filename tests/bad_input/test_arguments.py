@@ -43,7 +43,9 @@ def refused(kind: type[mullama.Error], code: str, reason: str = "") -> pytest.Ra
 
 @pytest.mark.parametrize("extra", [1, 2, 1000])
 def test_a_prompt_over_the_context_is_an_error_with_the_numbers(extra: int, context: mullama.Context) -> None:
-    with refused(mullama.ResourceError, "CONTEXT_FULL", f"the prompt has {N_CTX + extra} tokens, the context holds {N_CTX} "):
+    with refused(
+        mullama.ResourceError, "CONTEXT_FULL", f"the prompt has {N_CTX + extra} tokens, the context holds {N_CTX} "
+    ):
         context.start_generation(tokens=[9] * (N_CTX + extra))
 
 
@@ -54,7 +56,10 @@ def test_a_decode_over_the_context_is_an_error_with_the_numbers(count: int, cont
 
 
 def test_an_encode_over_the_ubatch_is_an_error_with_the_numbers(tiny: Path, context: mullama.Context) -> None:
-    with mullama.Model(tiny / "bert.gguf") as bert, bert.create_context(n_ubatch=16, embeddings=True, n_threads=1) as encoder:
+    with (
+        mullama.Model(tiny / "bert.gguf") as bert,
+        bert.create_context(n_ubatch=16, embeddings=True, n_threads=1) as encoder,
+    ):
         for call in (encoder.encode, encoder.decode):
             with refused(mullama.ArgumentError, "INVALID_ARGUMENT", "17 tokens were given, .* one ubatch of 16"):
                 call([9] * 17)
@@ -84,14 +89,18 @@ def test_a_token_outside_of_the_vocabulary_is_named(token: int, model: mullama.M
         lambda: sampler.accept(token),
     ]
     for call in calls:
-        with refused(mullama.VocabularyError, "INVALID_TOKEN", f"is {token}; the vocabulary has ids 0 to {N_VOCAB - 1}"):
+        with refused(
+            mullama.VocabularyError, "INVALID_TOKEN", f"is {token}; the vocabulary has ids 0 to {N_VOCAB - 1}"
+        ):
             call()
     sampler.close()
     chain.close()
 
 
 @pytest.mark.parametrize("index", [3, 100, INT_MAX, -2, INT_MIN])
-def test_an_output_that_does_not_exist_is_out_of_range(index: int, model: mullama.Model, context: mullama.Context) -> None:
+def test_an_output_that_does_not_exist_is_out_of_range(
+    index: int, model: mullama.Model, context: mullama.Context
+) -> None:
     with model.create_sampler(seed=1) as sampler:
         for call in (context.logits, context.embeddings, lambda i: sampler.sample(context, i)):
             with refused(mullama.ArgumentError, "OUT_OF_RANGE", f"{index} does not exist"):
@@ -118,7 +127,10 @@ def test_a_sequence_that_does_not_exist_is_out_of_range(sequence: int, context: 
         lambda: context.load_state_file("state", sequence),
     ]
     if sequence >= 0:
-        calls += [lambda: context.decode([1], sequence=sequence), lambda: context.start_generation("x", sequence=sequence)]
+        calls += [
+            lambda: context.decode([1], sequence=sequence),
+            lambda: context.start_generation("x", sequence=sequence),
+        ]
     for call in calls:
         with refused(mullama.ArgumentError, "OUT_OF_RANGE", f"sequence {sequence} does not exist"):
             call()
@@ -126,7 +138,15 @@ def test_a_sequence_that_does_not_exist_is_out_of_range(sequence: int, context: 
 
 @pytest.mark.parametrize(
     ("start", "end", "delta"),
-    [(-5, -1, 1), (INT_MIN, -1, 1), (5, 3, 1), (0, -1, -1), (0, -1, INT_MIN), (2, -1, INT_MAX), (INT_MAX, INT_MAX - 1, 0)],
+    [
+        (-5, -1, 1),
+        (INT_MIN, -1, 1),
+        (5, 3, 1),
+        (0, -1, -1),
+        (0, -1, INT_MIN),
+        (2, -1, INT_MAX),
+        (INT_MAX, INT_MAX - 1, 0),
+    ],
 )
 def test_positions_that_cannot_be_are_out_of_range(start: int, end: int, delta: int, context: mullama.Context) -> None:
     with refused(mullama.ArgumentError, "OUT_OF_RANGE"):
@@ -181,7 +201,9 @@ def test_a_batch_that_does_not_fit_together_is_refused(batch: dict, reason: str,
 
 
 @pytest.mark.parametrize("positions", [[3, 5], [4, 3], [3, 3], [1, 2], [0, 1], [10, 11]])
-def test_positions_that_do_not_follow_are_refused_by_llama_cpp_or_evaluated(positions: list[int], model: mullama.Model) -> None:
+def test_positions_that_do_not_follow_are_refused_by_llama_cpp_or_evaluated(
+    positions: list[int], model: mullama.Model
+) -> None:
     with model.create_context(n_ctx=N_CTX, n_threads=1) as context:
         context.decode([1, 2, 3])
         try:
@@ -212,7 +234,9 @@ def test_an_empty_decode_is_refused(context: mullama.Context) -> None:
 # Generations ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", [{}, {"prompt": "x", "tokens": [1]}, {"tokens": [1], "messages": [{"role": "user", "content": "x"}]}])
+@pytest.mark.parametrize(
+    "given", [{}, {"prompt": "x", "tokens": [1]}, {"tokens": [1], "messages": [{"role": "user", "content": "x"}]}]
+)
 def test_exactly_one_kind_of_prompt_is_given(given: dict, context: mullama.Context) -> None:
     with refused(mullama.ArgumentError, "INVALID_ARGUMENT", "exactly one of prompt, tokens and messages"):
         context.start_generation(**given)
@@ -225,7 +249,9 @@ def test_an_empty_stop_text_is_refused(context: mullama.Context) -> None:
 
 @pytest.mark.parametrize("order", [["bogus"], ["top_k", "top_k"], [""], ["top_k", "greedy"]])
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_an_order_of_unknown_or_double_steps_is_refused(order: list[str], temperature: float, model: mullama.Model) -> None:
+def test_an_order_of_unknown_or_double_steps_is_refused(
+    order: list[str], temperature: float, model: mullama.Model
+) -> None:
     with refused(mullama.ArgumentError, "INVALID_ARGUMENT", "sampler_options.order names"):
         model.create_sampler(order=order, temperature=temperature)
 
@@ -274,7 +300,9 @@ def test_a_step_that_does_not_exist_is_out_of_range(index: int, model: mullama.M
         ("%llguidance {}", "no llguidance"),
     ],
 )
-def test_a_grammar_that_is_wrong_says_where(grammar: str, reason: str, model: mullama.Model, context: mullama.Context) -> None:
+def test_a_grammar_that_is_wrong_says_where(
+    grammar: str, reason: str, model: mullama.Model, context: mullama.Context
+) -> None:
     with refused(mullama.GrammarError, "INVALID_GRAMMAR", reason):
         model.create_sampler(grammar=grammar)
     with refused(mullama.GrammarError, "INVALID_GRAMMAR", reason):
@@ -292,14 +320,17 @@ def test_a_grammar_nested_too_deep_is_refused(depth: int, model: mullama.Model) 
 
 @pytest.mark.parametrize("pattern", ["(" * 50_000 + ")" * 50_000, "a" * 100_000])
 def test_a_trigger_pattern_too_long_is_refused(pattern: str, model: mullama.Model) -> None:
-    with model.create_sampler_chain() as chain:
-        with refused(mullama.GrammarError, "INVALID_GRAMMAR", "pattern has 100000 bytes; at most 4096"):
-            chain.add_grammar('root ::= "a"', trigger_patterns=[pattern])
+    reason = "pattern has 100000 bytes; at most 4096"
+    with model.create_sampler_chain() as chain, refused(mullama.GrammarError, "INVALID_GRAMMAR", reason):
+        chain.add_grammar('root ::= "a"', trigger_patterns=[pattern])
 
 
 @pytest.mark.parametrize("pattern", ["(", "[z-a]", "*", "a{3,1}"])
 def test_a_trigger_pattern_that_is_no_regular_expression_is_refused(pattern: str, model: mullama.Model) -> None:
-    with model.create_sampler_chain() as chain, refused(mullama.GrammarError, "INVALID_GRAMMAR", "is no regular expression"):
+    with (
+        model.create_sampler_chain() as chain,
+        refused(mullama.GrammarError, "INVALID_GRAMMAR", "is no regular expression"),
+    ):
         chain.add_grammar('root ::= "a"', trigger_patterns=[pattern])
 
 
@@ -313,7 +344,7 @@ def test_a_grammar_of_too_many_rules_is_refused(model: mullama.Model) -> None:
 EXPLOSIONS = {
     "repetitions": 'root ::= (("a"{1,2000}){1,2000}){1,2000}',
     "many alternatives": "root ::= " + " | ".join(f'"{n}"' for n in range(5000)),
-    "a long chain of rules": 'root ::= r0\n' + "".join(f"r{n} ::= r{n + 1}\n" for n in range(5000)) + 'r5000 ::= "a"',
+    "a long chain of rules": "root ::= r0\n" + "".join(f"r{n} ::= r{n + 1}\n" for n in range(5000)) + 'r5000 ::= "a"',
     "a long literal": 'root ::= "' + "a" * 200_000 + '"',
     "empty repetitions": 'root ::= ((""*)*)* "a"',
     "optional nesting": "root ::= " + '("a" ' * 500 + ")?" * 500,
@@ -324,7 +355,7 @@ EXPLOSIONS = {
 def test_a_grammar_that_explodes_is_refused_or_works(grammar: str, tiny: Path) -> None:
     outcome = in_a_process(
         f"""
-        model = mullama.Model({str(tiny / 'llama.gguf')!r})
+        model = mullama.Model({str(tiny / "llama.gguf")!r})
         with model.create_sampler(grammar={grammar!r}, seed=1) as sampler:
             sampler.accept(sampler.choose([0.0] * model.n_vocab))
         """
@@ -339,13 +370,20 @@ def test_a_grammar_that_explodes_is_refused_or_works(grammar: str, tiny: Path) -
         ("[]", mullama.GrammarError, "INVALID_SCHEMA", "neither an object nor true or false"),
         ({"type": "bogus"}, mullama.GrammarError, "INVALID_SCHEMA", "bogus"),
         ({"$ref": "#/nowhere"}, mullama.GrammarError, "INVALID_SCHEMA", "nowhere"),
-        ({"type": "string", "pattern": "^(unclosed$"}, mullama.GrammarError, "INVALID_SCHEMA", "pattern|Pattern|unbalanced|Unbalanced"),
+        (
+            {"type": "string", "pattern": "^(unclosed$"},
+            mullama.GrammarError,
+            "INVALID_SCHEMA",
+            "pattern|Pattern|unbalanced|Unbalanced",
+        ),
         ("[" * 300 + "]" * 300, mullama.ArgumentError, "INVALID_JSON", "nested 300 deep; at most 256"),
         ("[" * 200_000, mullama.ArgumentError, "INVALID_JSON", "nested 200000 deep; at most 256"),
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_schema_that_is_wrong_says_why(schema: object, kind: type, code: str, reason: str, model: mullama.Model) -> None:
+def test_a_schema_that_is_wrong_says_why(
+    schema: object, kind: type, code: str, reason: str, model: mullama.Model
+) -> None:
     with refused(kind, code, reason):
         model.create_sampler(json_schema=schema)
 
@@ -380,7 +418,11 @@ def test_json_nested_too_deep_is_refused(what: str, depth: int, model: mullama.M
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "{% if 1 %}" * 3000 + "{% endif %}" * 3000, "{{ 1" + " + 1" * 50_000 + " }}"],
+    [
+        "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
+        "{% if 1 %}" * 3000 + "{% endif %}" * 3000,
+        "{{ 1" + " + 1" * 50_000 + " }}",
+    ],
     ids=["brackets", "blocks", "chain"],
 )
 def test_a_template_nested_too_deep_is_refused(template: str, model: mullama.Model) -> None:
@@ -477,7 +519,7 @@ def test_huge_sizes_are_refused_or_work(name: str, tiny: Path) -> None:
     outcome = in_a_process(
         f"""
         outcomes = []
-        with mullama.Model({str(tiny / name) + '.gguf'!r}) as model:
+        with mullama.Model({str(tiny / name) + ".gguf"!r}) as model:
             for options in {cases!r}:
                 try:
                     with model.create_context(**dict(n_threads=1) | options) as context:
@@ -521,6 +563,8 @@ def test_threads_can_only_be_set_within_bounds(n_threads: int, context: mullama.
 
 @pytest.mark.parametrize("n_keep", [INT_MAX, N_CTX, N_CTX // 2])
 @pytest.mark.parametrize("overflow", ["truncate_start", "truncate_middle", "shift"])
-def test_keeping_more_than_fits_is_refused_with_the_number(n_keep: int, overflow: str, context: mullama.Context) -> None:
+def test_keeping_more_than_fits_is_refused_with_the_number(
+    n_keep: int, overflow: str, context: mullama.Context
+) -> None:
     with refused(mullama.ArgumentError, "INVALID_ARGUMENT", f"n_keep is {n_keep}, but only"):
         context.start_generation(tokens=[9] * 400, overflow=overflow, n_keep=n_keep, max_tokens=-1)

@@ -127,7 +127,9 @@ def test_an_empty_file_is_no_model(tmp_path: Path) -> None:
 def test_another_kind_of_file_is_told_by_its_first_bytes(content: bytes, shown: str, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(content)
-    assert_refused(path, ErrorCode.MODEL_INVALID, f"is not a GGUF file: it begins with the bytes {shown}, not 47 47 55 46")
+    assert_refused(
+        path, ErrorCode.MODEL_INVALID, f"is not a GGUF file: it begins with the bytes {shown}, not 47 47 55 46"
+    )
 
 
 @pytest.mark.parametrize("version", [4, 99, 2**32 - 1, 2**16 + 3])
@@ -255,7 +257,9 @@ def test_a_full_disk_is_an_error_that_keeps_the_old_state(model: mullama.Model, 
         assert context.load_state_file(path) == [1, 2, 3]
 
 
-def test_a_read_only_folder_is_an_error(context: mullama.Context, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_read_only_folder_is_an_error(
+    context: mullama.Context, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     if IS_ROOT:
         disk = request.getfixturevalue("small_disk")
         mount("-o", "remount,ro", disk)

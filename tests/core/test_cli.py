@@ -68,7 +68,7 @@ def test_what_a_user_can_put_right_is_one_line(tiny: Path, tmp_path: Path) -> No
         (("run", tmp_path / "text.gguf", "hi"), "text.gguf"),
         (("run", tiny / "llama.gguf", "hi", "--top-p", "7"), "top_p"),
         (("run", tiny / "no-vocabulary.gguf", "hi"), "vocabulary"),
-        (("pull", "nothing"), "Known"),
+        (("pull", "nothing"), "known are"),
         (("info", tmp_path), str(tmp_path)),
     ]:
         done = mullama(*arguments)

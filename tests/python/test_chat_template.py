@@ -115,7 +115,7 @@ def test_a_template_of_the_callers_replaces_the_models(llama: mullama.Model) -> 
 
 def test_arguments_are_variables_of_the_template(llama: mullama.Model) -> None:
     template = "{{ tone }} {{ nested.list[1] }} {{ flag }}{% for m in messages %}{{ m.content }}{% endfor %}"
-    arguments = {"tone": "kind \"quoted\"", "nested": {"list": [1, 2]}, "flag": True}
+    arguments = {"tone": 'kind "quoted"', "nested": {"list": [1, 2]}, "flag": True}
     found = llama.apply_chat_template(CHAT, chat_template=template, template_arguments=arguments)["prompt"]
     assert found == rendered(template, messages=CHAT, **arguments)
 
@@ -177,7 +177,9 @@ def test_messages_of_another_form_are_refused(messages: object, reason: str, lla
     assert raised.value.code is ErrorCode.INVALID_JSON
 
 
-@pytest.mark.parametrize("option", [{"tools": "{"}, {"tools": [1]}, {"template_arguments": [1]}, {"template_arguments": "x"}])
+@pytest.mark.parametrize(
+    "option", [{"tools": "{"}, {"tools": [1]}, {"template_arguments": [1]}, {"template_arguments": "x"}]
+)
 def test_options_that_are_not_their_json_are_refused_by_name(option: dict, llama: mullama.Model) -> None:
     with pytest.raises(mullama.ArgumentError, match=f"chat_options.{next(iter(option))}") as raised:
         llama.apply_chat_template(CHAT, **option)

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gguf
 import mullama
 import numpy as np
 import pytest
+import tiny_models
 from gguf import GGUFReader
 from mullama import ErrorCode
 
@@ -44,6 +46,20 @@ def expected(llama: mullama.Model) -> np.ndarray:
 def bert(tiny: Path) -> Iterator[mullama.Model]:
     with mullama.Model(tiny / "bert.gguf") as model:
         yield model
+
+
+def write_qwen2vl(path: Path) -> None:
+    """The tiny llama as a model whose positions have four dimensions."""
+    vocabulary = tiny_models.spm_vocabulary()
+    writer = gguf.GGUFWriter(path, "qwen2vl")
+    tiny_models._add_llama_metadata(writer, "tiny qwen2vl", 2, 64, 2, 1, 128, np.float32)
+    tiny_models._add_spm_metadata(writer, vocabulary)
+    writer.add_rope_dimension_sections([8, 4, 4, 0])
+    tensors = tiny_models._llama_tensors(tiny_models._Weights(4, np.float32), len(vocabulary), 2, 64, 2, 1, 128)
+    for layer in range(2):
+        for name, width in {"attn_q": 64, "attn_k": 32, "attn_v": 32}.items():
+            tensors[f"blk.{layer}.{name}.bias"] = np.zeros(width, np.float32)
+    tiny_models._write(writer, tensors)
 
 
 # What a context is ----------------------------------------------------------------------------------------------------
@@ -215,6 +231,19 @@ def test_input_embeddings_are_cut_into_batches_too(tiny: Path, fresh: Fresh, exp
     assert_close(context.logits(), expected[-1])
 
 
+def test_input_embeddings_have_the_positions_of_text_in_a_vision_model(tmp_path: Path) -> None:
+    """Such a model has four positions an embedding; a caller gives one."""
+    path = tmp_path / "qwen2vl.gguf"
+    write_qwen2vl(path)
+    rows = next(tensor.data for tensor in GGUFReader(path).tensors if tensor.name == "token_embd.weight")
+    with mullama.Model(path) as model, model.create_context(n_ctx=256, n_ubatch=16, n_threads=1) as context:
+        assert model.info.rope_type is mullama.RopeType.MROPE
+        by_token = decoded(context, TOKENS)
+        context.memory_clear()
+        context.decode_batch(embeddings=rows[TOKENS], outputs=[1] * len(TOKENS))
+        assert_close(context.all_logits(), by_token)
+
+
 def test_a_bert_pools_the_mean_of_its_tokens_embeddings(bert: mullama.Model) -> None:
     tokens = bert.tokenize("the water was not made by people")
     with bert.create_context(embeddings=True, pooling="none", n_threads=1) as context:
@@ -241,7 +270,11 @@ def test_sequences_of_one_batch_have_an_embedding_each(bert: mullama.Model) -> N
             alone.append(context.sequence_embeddings())
         tokens = [bert.tokenize(text) for text in texts]
         sequences = [number for number, ids in enumerate(tokens) for _ in ids]
-        context.decode_batch(tokens=[token for ids in tokens for token in ids], sequences=sequences, positions=[p for ids in tokens for p in range(len(ids))])
+        context.decode_batch(
+            tokens=[token for ids in tokens for token in ids],
+            sequences=sequences,
+            positions=[p for ids in tokens for p in range(len(ids))],
+        )
         for sequence, vector in enumerate(alone):
             assert_close(context.sequence_embeddings(sequence), vector, rtol=1e-4, atol=1e-5)
     assert np.abs(alone[0] - alone[1]).max() > 0.1
@@ -438,7 +471,10 @@ def test_a_smaller_kv_cache_costs_little_accuracy(kind: str, error: float, fresh
 
 
 def test_a_smaller_kv_cache_takes_less_memory(fresh: Fresh) -> None:
-    usage = {kind: fresh(type_k=kind, type_v=kind, flash_attention="on").memory_usage().context for kind in ("f32", "f16", "q8_0")}
+    usage = {
+        kind: fresh(type_k=kind, type_v=kind, flash_attention="on").memory_usage().context
+        for kind in ("f32", "f16", "q8_0")
+    }
     assert usage["f32"] == 2 * usage["f16"]
     assert usage["q8_0"] / usage["f16"] == pytest.approx(8.5 / 16)
 

@@ -10,6 +10,8 @@ import textwrap
 
 import pytest
 
+LIMIT_S = 300  # only a hang takes as long
+
 BEGIN = """
 import sys, threading
 import mullama
@@ -41,25 +43,40 @@ sys.exit(7)
 """
 
 
-def child(script: str) -> subprocess.Popen[str]:
-    command, pipe = [sys.executable, "-c", textwrap.dedent(script)], subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+@pytest.fixture
+def child():
+    """Starts processes that run a script; none of them outlives its test."""
+    started = []
+
+    def start(script: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-c", textwrap.dedent(script)]
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
-def interrupt(script: str, delay: float = 0.3) -> None:
-    """Sends Ctrl-C once the script is ready; it must come through it, answer correctly, and choose its own exit code."""
-    process = child(BEGIN + textwrap.dedent(script) + END)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n", process.communicate(timeout=60)
-    try:
-        process.wait(delay)  # not before it is inside the library
-    except subprocess.TimeoutExpired:
+@pytest.fixture
+def interrupt(child):
+    """Sends Ctrl-C once a script is ready; it must come through it, answer correctly, and choose its own exit code."""
+
+    def run(script: str) -> None:
+        process = child(BEGIN + textwrap.dedent(script) + END)
+        assert process.stdout.readline() == "ready\n", process.communicate(timeout=LIMIT_S)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.3)  # until it is inside the library
         process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (7, "good\n", "")
+        out, err = process.communicate(timeout=LIMIT_S)
+        assert (process.returncode, out, err) == (7, "good\n", "")
+
+    return run
 
 
-def test_ctrl_c_stops_a_load_in_its_progress_callback():
+def test_ctrl_c_stops_a_load_in_its_progress_callback(interrupt):
     interrupt(
         """
         def progress(share):
@@ -77,7 +94,7 @@ def test_ctrl_c_stops_a_load_in_its_progress_callback():
     )
 
 
-def test_ctrl_c_stops_a_load_without_callback():
+def test_ctrl_c_stops_a_load_without_callback(interrupt):
     interrupt(
         """
         ready()
@@ -99,7 +116,7 @@ def test_ctrl_c_stops_a_load_without_callback():
         "context.start_generation(tokens=long).prepare()",
     ],
 )
-def test_ctrl_c_stops_a_prefill_between_two_ubatches(call):
+def test_ctrl_c_stops_a_prefill_between_two_ubatches(interrupt, call):
     interrupt(
         f"""
         ready()
@@ -107,13 +124,13 @@ def test_ctrl_c_stops_a_prefill_between_two_ubatches(call):
             {call}
         except KeyboardInterrupt:
             evaluated = context.memory_max() + 1
-            interrupted = 0 < evaluated < len(long) and evaluated % N_UBATCH == 0
+            interrupted = evaluated < len(long) and evaluated % N_UBATCH == 0
         """
     )
 
 
 @pytest.mark.parametrize("call", ["decode(long)", "decode_batch(tokens=long)"])
-def test_ctrl_c_stops_a_decode_between_two_ubatches(call):
+def test_ctrl_c_stops_a_decode_between_two_ubatches(interrupt, call):
     """A stopped decode of one sequence leaves no trace, one of a batch what was evaluated."""
     interrupt(
         f"""
@@ -136,7 +153,7 @@ def test_ctrl_c_stops_a_decode_between_two_ubatches(call):
     ],
     ids=["stream", "run", "generate"],
 )
-def test_ctrl_c_stops_an_answer(start, go_on):
+def test_ctrl_c_stops_an_answer(interrupt, start, go_on):
     interrupt(
         f"""
         {start}
@@ -144,12 +161,12 @@ def test_ctrl_c_stops_an_answer(start, go_on):
         try:
             {go_on}
         except KeyboardInterrupt:
-            interrupted = 0 < context.memory_max() < 2047
+            interrupted = context.memory_max() < 2047
         """
     )
 
 
-def test_ctrl_c_ends_asyncio_run_and_what_it_awaited():
+def test_ctrl_c_ends_asyncio_run_and_what_it_awaited(interrupt):
     interrupt(
         """
         import asyncio
@@ -164,7 +181,7 @@ def test_ctrl_c_ends_asyncio_run_and_what_it_awaited():
     )
 
 
-def test_ctrl_c_may_come_at_any_moment_and_again_and_again():
+def test_ctrl_c_may_come_at_any_moment_and_again_and_again(child):
     """Here too while the thread of a decode is about to start, and while a stopped decode is waited for."""
     script = """
         import signal
@@ -190,59 +207,54 @@ def test_ctrl_c_may_come_at_any_moment_and_again_and_again():
         interrupted = True
     """
     process = child(BEGIN + textwrap.dedent(script) + END)
-    assert process.stdout is not None
     for number in range(30):
-        assert process.stdout.readline() == "ready\n", process.communicate(timeout=60)
+        assert process.stdout.readline() == "ready\n", process.communicate(timeout=LIMIT_S)
         for _ in range(1 + number % 2):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(number / 3000)
             process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "clear\n", process.communicate(timeout=60)
-    assert process.communicate("\n", timeout=60) == ("good\n", "") and process.returncode == 7
+        assert process.stdout.readline() == "clear\n", process.communicate(timeout=LIMIT_S)
+    assert process.communicate("\n", timeout=LIMIT_S) == ("good\n", "") and process.returncode == 7
 
 
-def test_an_uncaught_ctrl_c_ends_the_process_as_python_does():
+def test_an_uncaught_ctrl_c_ends_the_process_as_python_does(child):
     for delay in range(6):
         process = child(BEGIN + "ready()\ncontext.decode(long)")
-        assert process.stdout is not None
         process.stdout.readline()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(delay / 2000)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=LIMIT_S)
         assert process.returncode == -signal.SIGINT
         assert err.rstrip().endswith("KeyboardInterrupt")
 
 
 @pytest.mark.parametrize("daemon", [True, False])
-def test_the_process_can_end_while_a_thread_generates(tiny, daemon):
+def test_the_process_can_end_while_a_thread_generates(child, daemon):
     """Twenty times each: a daemon thread is stopped in the middle, any other is waited for."""
     script = f"""
         import sys, threading
         import mullama
+        from mullama.models import resolve
 
-        model = mullama.Model({str(tiny / "llama.gguf")!r})
-        context = model.create_context(n_ctx=8192, n_threads=1)
+        context = mullama.Model(resolve("smollm2:135m")).create_context(n_ctx=512, n_threads=2)
         started = threading.Event()
 
         def work():
-            with context.stream("the people", max_tokens=-1 if {daemon} else 50, overflow="shift") as stream:
-                for piece in stream:
-                    started.set()
+            n_tokens = -1 if {daemon} else 5
+            for piece in context.stream("Once", max_tokens=n_tokens, ignore_eos=True, overflow="shift"):
+                started.set()
 
         threading.Thread(target=work, daemon={daemon}).start()
         started.wait()
         sys.exit(7)
     """
-    for _ in range(10):
-        pair = [child(script), child(script)]
-        for process in pair:
-            out, err = process.communicate(timeout=60)
-            assert (process.returncode, out) == (7, ""), err
-            assert "Fatal" not in err and "terminate" not in err and "Segmentation" not in err
+    for _ in range(20):
+        process = child(script)
+        assert process.communicate(timeout=LIMIT_S) == ("", "") and process.returncode == 7
 
 
-def test_the_process_can_end_with_everything_open(tiny):
+def test_the_process_can_end_with_everything_open(child, tiny):
     script = f"""
         import mullama
 
@@ -257,4 +269,4 @@ def test_the_process_can_end_with_everything_open(tiny):
         kept.append(kept)
     """
     process = child(script)
-    assert process.communicate(timeout=60) == ("", "") and process.returncode == 0
+    assert process.communicate(timeout=LIMIT_S) == ("", "") and process.returncode == 0

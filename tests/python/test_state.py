@@ -248,12 +248,21 @@ def test_more_sequences_than_there_are_do_not_fit(fresh: Fresh) -> None:
 
 
 @pytest.mark.parametrize("sequence", [-1, 0])
-def test_a_truncated_state_is_refused_at_every_length(
-    sequence: int, context: mullama.Context, expected: tuple
-) -> None:
+def test_a_truncated_state_is_refused_at_every_length(sequence: int, context: mullama.Context, expected: tuple) -> None:
     context.decode(TOKENS)
     state = context.save_state(sequence)
-    lengths = [0, 1, 7, 8, 11, HEADER_SIZE - 1, HEADER_SIZE, HEADER_SIZE + 4, HEADER_SIZE + 4 * len(TOKENS), len(state) - 1]
+    lengths = [
+        0,
+        1,
+        7,
+        8,
+        11,
+        HEADER_SIZE - 1,
+        HEADER_SIZE,
+        HEADER_SIZE + 4,
+        HEADER_SIZE + 4 * len(TOKENS),
+        len(state) - 1,
+    ]
     lengths += random.Random(0).sample(range(len(state)), 40)
     for length in lengths:
         assert_refused(context, state[:length], "truncated|damaged", sequence)
@@ -288,7 +297,9 @@ def test_flipped_bits_are_found(context: mullama.Context, saved: bytes, expected
     assert_works(context, expected)
 
 
-@pytest.mark.parametrize("junk", [b"", b"\0" * 10_000, b"GGUF" * 100, bytes(range(256)) * 40], ids=lambda junk: f"{junk[:4]}")
+@pytest.mark.parametrize(
+    "junk", [b"", b"\0" * 10_000, b"GGUF" * 100, bytes(range(256)) * 40], ids=lambda junk: f"{junk[:4]}"
+)
 def test_what_is_no_state_is_refused(junk: bytes, context: mullama.Context) -> None:
     assert_refused(context, junk, "less than its header|was not made by save_state")
 
@@ -322,7 +333,9 @@ def test_damage_behind_a_right_checksum_is_an_error_or_a_usable_context(
 
     def damage(changed: bytearray) -> None:
         place = start + chance.randrange(min(len(changed) - start - 8, 400)) // 4 * 4
-        struct.pack_into("<I", changed, place, chance.choice([0, 1, 2, 255, 2**31 - 1, 2**31, 2**32 - 1, chance.getrandbits(32)]))
+        struct.pack_into(
+            "<I", changed, place, chance.choice([0, 1, 2, 255, 2**31 - 1, 2**31, 2**32 - 1, chance.getrandbits(32)])
+        )
 
     for _ in range(100):
         try:

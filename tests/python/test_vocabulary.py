@@ -153,7 +153,9 @@ def test_a_character_that_a_vocabulary_has_no_token_for_is_an_error(tiny: Path) 
 # Detokenizing ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["the water of life.", "  two  spaces ", "é€😀", "line\nline\ttab", "x\u0301 ﬁ Å", "\U0010ffff"])
+@pytest.mark.parametrize(
+    "text", ["the water of life.", "  two  spaces ", "é€😀", "line\nline\ttab", "x\u0301 ﬁ Å", "\U0010ffff"]
+)
 def test_a_text_comes_back_from_its_tokens(text: str, llama: mullama.Model) -> None:
     assert llama.detokenize(llama.tokenize(text, add_special=False)) == text
 

@@ -16,7 +16,24 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, ReaderTensor
 
-ABSURD_INTEGERS = (0, 1, 2, 3, 5, 7, 255, 257, 1000, 65536, 1 << 20, 1 << 24, 1 << 30, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
+ABSURD_INTEGERS = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    7,
+    255,
+    257,
+    1000,
+    65536,
+    1 << 20,
+    1 << 24,
+    1 << 30,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+)
 ABSURD_FLOATS = (0.0, 1.0, -1.0, -1e-45, 1e38, -1e38, math.nan, math.inf, -math.inf)
 ABSURD_TEXTS = ("", "x", "a" * 5000, "gpt2", "bert", "t5", "rwkv", "llama")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import threading
 import time
 import warnings
 import weakref
@@ -69,8 +70,23 @@ class Handle:
 @atexit.register
 def _close_all() -> None:
     # A thread that still computes when the process ends would meet destroyed objects.
+    _end_threads_quietly()
     for handle in list(_open_handles):
         handle.close()
+
+
+def _end_threads_quietly() -> None:
+    """A thread whose objects the end of the process has closed ends without a traceback."""
+    from .generated.errors import Error, ErrorCode
+
+    usual = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        error = args.exc_value
+        if not (isinstance(error, Error) and error.code == ErrorCode.CLOSED):
+            usual(args)
+
+    threading.excepthook = hook
 
 
 class Record:

@@ -47,7 +47,7 @@ def growth(path: str, rounds: int) -> int:
     for number in range(WARM_UP + rounds):
         if number == WARM_UP:
             before = resident_bytes()
-        with mullama.Model(path) as model, model.create_context(n_ctx=256) as context:
+        with mullama.Model(path) as model, model.create_context(n_ctx=256, n_threads=1) as context:
             context.generate("the", max_tokens=4, ignore_eos=True)
     return resident_bytes() - before
 

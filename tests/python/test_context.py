@@ -433,7 +433,7 @@ def test_a_recurrent_model_has_no_end_of_its_context(mamba: mullama.Model) -> No
 
 
 def test_the_number_of_threads_does_not_change_the_answer(context: mullama.Context, expected: np.ndarray) -> None:
-    for n_threads in (2, 3, 1):
+    for n_threads in (2, 1):
         context.set_threads(n_threads, n_threads)
         assert (context.info.n_threads, context.info.n_threads_batch) == (n_threads, n_threads)
         context.memory_clear()

@@ -13,6 +13,7 @@ TINY_N_CTX = 256
 @pytest.fixture(scope="session", autouse=True)
 def no_object_is_left_over(request):
     """Fails the session when handles, errors or results of the library outlive the tests that made them."""
+    gc.collect()  # what other folders' tests left to the collector
     before = mullama.live_objects()
     yield
     getattr(request.session.items[-1], "funcargs", {}).clear()  # pytest drops those of the last test too late

@@ -128,6 +128,12 @@ def test_thinking_can_be_switched_off_where_the_template_has_a_switch(llama: mul
     assert off["prompt"] == on["prompt"] + "<think>\n\n</think>\n\n"
 
 
+def test_a_long_expression_is_still_read(llama: mullama.Model) -> None:
+    assert llama.apply_chat_template(CHAT, chat_template="{{ 1" + " + 1" * 450 + " }}")["prompt"] == "451"
+    nested = "{% if true %}" * 400 + "deep" + "{% endif %}" * 400
+    assert llama.apply_chat_template(CHAT, chat_template=nested)["prompt"] == "deep"
+
+
 def test_a_template_can_imply_texts_that_end_the_answer(llama: mullama.Model) -> None:
     template = collection()["poolside-Laguna-XS.2"].read_text()
     assert llama.apply_chat_template(CHAT, chat_template=template)["stops"] == ["</assistant>"]

@@ -7,6 +7,7 @@ session starts with what it is about.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ PYTHON = str(BIN / "python")
 os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 
 LIBRARY = Library(ROOT)
+FIXTURE = ROOT / "build" / "fixture"
+CONFORMANCE = ROOT / "build" / "conformance"
 QUESTION = "What is a library, in one short paragraph?"
 # What the tests compare with: llama.cpp's own programs, from the same build.
 REFERENCE_TOOLS = ["llama-completion"]
@@ -88,9 +91,48 @@ def run(session: nox.Session, *command: str) -> None:
             "MULLAMA_TEST_PREFIX": LIBRARY.prefix,
             "MULLAMA_TEST_SOURCE": LIBRARY.source(),
             "MULLAMA_TEST_TOOLS": LIBRARY.folder / "bin",
+            "MULLAMA_CONFORMANCE_RESULTS": CONFORMANCE / "results",
             "PYTHONPATH": ROOT / "codegen",
         }
     session.run(*command, env={name: str(place) for name, place in places.items()}, external=True)
+
+
+def need_program(session: nox.Session, group: str, oldest: tuple[int, ...], *version: str) -> None:
+    """The system's program where it is new enough, else the one that the package index has (a group of pyproject.toml)."""
+    if toolchain.version(*version) < oldest:
+        need(session, group)
+
+
+def build_fixture(session: nox.Session) -> None:
+    """Builds libfixture, the test API that every binding is tried with, in build/fixture."""
+    configure = ["cmake", "-S", "abi/fixture", "-B", str(FIXTURE), "-G", "Ninja"]
+    session.run(*configure, external=True, silent=True)
+    session.run("cmake", "--build", str(FIXTURE), "--target", "fixture", external=True, silent=True)
+
+
+def language_places(session: nox.Session, language: str) -> dict[str, str]:
+    """What the tests of a binding find in their environment; see tests/README.md."""
+    install(session)
+    need(session, "test", "codegen")
+    with reported(session):
+        toolchain.require((*toolchain.FOR_LIBRARY, toolchain.PKG_CONFIG), note)
+    build_fixture(session)
+    cases = CONFORMANCE / language
+    shutil.rmtree(cases, ignore_errors=True)
+    expand = (PYTHON, "tests/conformance/expand.py", str(cases), language)
+    session.run(*expand, external=True, env={"PYTHONPATH": "codegen"}, log=False)
+    (CONFORMANCE / "results").mkdir(exist_ok=True)
+    (CONFORMANCE / "results" / f"{language}.jsonl").unlink(missing_ok=True)
+    model = "from mullama.models import resolve; print(resolve('smollm2:135m'))"
+    (library,) = LIBRARY.prefix.glob("lib*/pkgconfig")
+    return {
+        "MULLAMA_TEST_PREFIX": str(LIBRARY.prefix),
+        "MULLAMA_TEST_FIXTURE": str(FIXTURE),
+        "MULLAMA_TEST_CASES": str(cases),
+        "MULLAMA_TEST_MODEL": subprocess.check_output([PYTHON, "-c", model], text=True).splitlines()[-1],
+        "MULLAMA_CONFORMANCE_RESULTS": str(CONFORMANCE / "results"),
+        "PKG_CONFIG_PATH": str(library),
+    }
 
 
 @nox.session(python=False)
@@ -137,6 +179,34 @@ def pytest(session: nox.Session) -> None:
         toolchain.require(toolchain.FOR_TESTS, note)
         LIBRARY.tools(REFERENCE_TOOLS)
     run(session, PYTHON, "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=False)
+def node(session: nox.Session) -> None:
+    """Builds the Node package and runs its tests."""
+    language_places(session, "node")
+    need_program(session, "node", (20,), "node", "--version")
+
+
+@nox.session(python=False)
+def go(session: nox.Session) -> None:
+    """Runs the tests of the Go module."""
+    language_places(session, "go")
+    need_program(session, "go", (1, 24), "go", "version")
+
+
+@nox.session(python=False)
+def php(session: nox.Session) -> None:
+    """Runs the tests of the PHP package."""
+    language_places(session, "php")
+    with reported(session):
+        toolchain.require(toolchain.FOR_PHP, note)
+
+
+@nox.session(python=False)
+def cpp(session: nox.Session) -> None:
+    """Builds and runs the tests of the C++ header."""
+    language_places(session, "cpp")
 
 
 @nox.session(python=False, requires=["build", "codegen", "lint", "pytest"])

@@ -36,7 +36,7 @@ def outputs(root: Path) -> dict[str, bytes]:
 
 def test_golden_outputs_are_what_the_generator_writes() -> None:
     assert run(HERE) == 0
-    assert len(outputs(HERE)) == 9
+    assert len(outputs(HERE)) == 10
 
 
 @pytest.mark.parametrize("name", list(outputs(HERE)))

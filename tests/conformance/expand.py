@@ -25,6 +25,8 @@ from mullama_codegen.api import Api, Value  # noqa: E402
 from mullama_codegen.build import load_api  # noqa: E402
 from mullama_codegen.targets.conformance.calls import Call, Calls  # noqa: E402
 
+import outcome  # noqa: E402
+
 CASES = HERE / "cases"
 REFERENCE = re.compile(r"\$([a-z][a-z0-9_]*)((?:\.\w+|\[-?\d+\])*)(?:\[:(\d+)\])?")
 PART = re.compile(r"\.(\w+)|\[(-?\d+)\]")
@@ -227,6 +229,11 @@ def _possible(call: Call) -> set[str]:
     return {*call.function.errors, "INTERNAL", "INVALID_ARGUMENT", *(["CLOSED"] if not call.function.fallible else [])}
 
 
+def _gap(case: Case, language: str) -> dict[str, str]:
+    reason = outcome.gap_of(case.id, language)
+    return {"gap": reason} if reason else {}
+
+
 def main() -> None:
     import files
     import tiny_models
@@ -238,7 +245,7 @@ def main() -> None:
     tiny_models.write_all(places.tiny)
     files.write_all(places.files, places.tiny)
     cases = load()
-    write([expand(case, places) for case in cases], folder / "cases.jsonl")
+    write([expand(case, places) | _gap(case, sys.argv[2]) for case in cases], folder / "cases.jsonl")
     write([negated(expand(case, places)) for case in cases], folder / "negated.jsonl")
 
 

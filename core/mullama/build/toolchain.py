@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,16 +43,40 @@ NINJA = Need("ninja", _on_path("ninja"), ("ninja-build",))
 COMPILER = Need("a C and C++17 compiler", lambda: sys.platform == "win32" or _compiles(), ("g++",))
 PYTHON_HEADERS = Need("Python's C headers", _python_header, ("python3-dev",))
 PKG_CONFIG = Need("pkg-config", _on_path("pkg-config", "pkgconf"), ("pkg-config",))
+CLANG = Need("clang", _on_path("clang"), ("clang",))
+VALGRIND = Need("valgrind", _on_path("valgrind"), ("valgrind",))
+ABIDIFF = Need("abidiff", _on_path("abidiff"), ("abigail-tools",))
+PHP = Need("PHP 8.1 or newer with FFI", lambda: _php_has_ffi(), ("php-cli",))
+PHP_CGI = Need("php-cgi", _on_path("php-cgi"), ("php-cgi",))
+COMPOSER = Need("Composer", _on_path("composer"), ("composer",))
+PHPUNIT = Need("PHPUnit", _on_path("phpunit"), ("phpunit",))
 
 FOR_LIBRARY = (CMAKE, NINJA, COMPILER)
 FOR_PACKAGE = (*FOR_LIBRARY, PYTHON_HEADERS)
-FOR_TESTS = (*FOR_PACKAGE, PKG_CONFIG)
+FOR_PHP = (PHP, PHP_CGI, COMPOSER, PHPUNIT)
+FOR_TESTS = (*FOR_PACKAGE, PKG_CONFIG, CLANG, VALGRIND, ABIDIFF, *FOR_PHP)
 
 
 def _compiles() -> bool:
     c = os.environ.get("CC") or program("cc") or program("gcc") or program("clang")
     cxx = os.environ.get("CXX") or program("c++") or program("g++") or program("clang++")
     return bool(c and cxx)
+
+
+def _php_has_ffi() -> bool:
+    php = program("php")
+    check = "exit((int) (PHP_VERSION_ID < 80100 || !extension_loaded('ffi')));"
+    return bool(php) and subprocess.run([str(php), "-r", check], capture_output=True).returncode == 0
+
+
+def version(command: str, *arguments: str) -> tuple[int, ...]:
+    """The version that a program prints, such as (1, 24, 3); () where there is none."""
+    path = program(command)
+    if not path:
+        return ()
+    printed = subprocess.run([path, *arguments], capture_output=True, text=True).stdout
+    found = re.search(r"\d+(\.\d+)+", printed)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def require(needs: tuple[Need, ...], note: Note) -> None:

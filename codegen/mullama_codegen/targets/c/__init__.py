@@ -73,6 +73,7 @@ def files(api: Api) -> dict[str, str]:
         f"lib{api.name}.map": "exports.map.j2",
         f"lib{api.name}.exports": "exports.macos.j2",
         f"lib{api.name}.def": "exports.def.j2",
+        f"lib{api.name}.layout.tsv": "layout.tsv.j2",
         "src/generated/layout.cpp": "layout.cpp.j2",
         "src/generated/options.h": "options.h.j2",
         "src/generated/options.cpp": "options.cpp.j2",

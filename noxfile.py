@@ -222,6 +222,13 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def docs(session: nox.Session) -> None:
+    """Builds the documentation as a site in build/site; a link that leads nowhere fails."""
+    need(session, "docs")
+    session.run(PYTHON, "-m", "mkdocs", "build", "--quiet", *session.posargs, external=True)
+
+
+@nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Measures against llama.cpp's own benchmark programs; arguments go to benchmarks/run.py."""
     install(session)

@@ -120,6 +120,7 @@ class Function:
     run_of: bool = False
     cancel: str = ""
     text_generation: TextGeneration | None = None
+    examples: tuple[dict[str, Any], ...] = ()  # steps of conformance cases, without what they are called on
     since: str = "0.1"
     deprecated: str = ""
 

@@ -121,6 +121,7 @@ class _Builder:
             run_of="run_of" in data,
             cancel=data.get("cancel", ""),
             text_generation=TextGeneration(**whole_text) if whole_text else None,
+            examples=tuple(data.get("examples", ())),
             since=_since(data),
             deprecated=data.get("deprecated", ""),
         )

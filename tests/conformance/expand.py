@@ -28,6 +28,7 @@ from mullama_codegen.targets.conformance.calls import Call, Calls  # noqa: E402
 import outcome  # noqa: E402
 
 CASES = HERE / "cases"
+OPENINGS = HERE / "openings.json"
 REFERENCE = re.compile(r"\$([a-z][a-z0-9_]*)((?:\.\w+|\[-?\d+\])*)(?:\[:(\d+)\])?")
 PART = re.compile(r"\.(\w+)|\[(-?\d+)\]")
 
@@ -84,6 +85,7 @@ def load(folder: Path = CASES) -> list[Case]:
         mistakes += found
         if not found:
             cases += [_case(data, one) for one in data["cases"]]
+    cases += examples(api)
     names = [case.id for case in cases]
     mistakes += [f"{name}: there are two cases of this name" for name in sorted({n for n in names if names.count(n) > 1})]
     checker = _Checker(api)
@@ -96,6 +98,19 @@ def load(folder: Path = CASES) -> list[Case]:
 def _case(data: dict[str, Any], one: dict[str, Any]) -> Case:
     setup = data["setups"][one["setup"]] if "setup" in one else []
     return Case(data["area"], one["name"], [*setup, *one["steps"]], one.get("recorded", False))
+
+
+def examples(api: Api) -> list[Case]:
+    """The cases that the description itself gives, as examples of its functions."""
+    openings = json.loads(OPENINGS.read_text(encoding="utf-8"))
+    cases = []
+    for function in api.functions:
+        on = "" if function.static else function.on
+        opening = openings[on] if on else []
+        for number, example in enumerate(function.examples, 1):
+            step = {"call": function.name, **({"on": f"${on}"} if on else {}), **example}
+            cases.append(Case(function.area, f"{function.name}: example {number} of the description", [*opening, step]))
+    return cases
 
 
 def expand(case: Case, places: Places) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The README's Python and C examples run as printed, and so do the programs of examples/."""
+"""The Python and C examples of the README and of the Python binding's README run as printed, and so do the programs of examples/."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, readme: str = "README.md") -> list[str]:
     """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / readme).read_text(), re.MULTILINE | re.DOTALL)
+
+
+PYTHON = blocks("python", "bindings/python/README.md")
 
 
 def run(*command: str | Path, cwd: Path, given: str = "") -> str:
@@ -53,6 +56,11 @@ def compile_c(folder: Path):
 def test_the_readmes_python_example_runs_as_printed(folder: Path) -> None:
     (example,) = blocks("python")
     assert len(run(sys.executable, "-c", example, cwd=folder)) > 100
+
+
+@pytest.mark.parametrize("example", PYTHON, ids=[f"example {number}" for number in range(1, len(PYTHON) + 1)])
+def test_every_example_of_the_python_readme_runs_as_printed(example: str, folder: Path) -> None:
+    assert len(run(sys.executable, "-c", example, cwd=folder)) > 10
 
 
 def test_the_readmes_c_example_runs_as_printed(folder: Path, compile_c) -> None:

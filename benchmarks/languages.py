@@ -1,0 +1,82 @@
+"""Every language beside C: the same model and the same loop in programs of their own, asked in turn."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from measure import Figure, ratio_in_pairs
+
+N_NEW = 128
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a language may cost: ratios to C for whole calls and streams, µs for a trivial call."""
+
+    generate: float
+    stream: float
+    call_us: float
+
+
+BOUNDS = {
+    "python": Bounds(0.98, 0.97, 0.3),
+    "node": Bounds(0.98, 0.95, 0.15),
+    "go": Bounds(0.98, 0.97, 0.1),
+    "php": Bounds(0.98, 0.97, 0.15),
+    "cpp": Bounds(0.98, 0.97, 0.02),
+}
+TOKENIZE_OVER_C_US = 1.5
+
+
+class Program:
+    """A running program of benchmarks/languages; its README has the protocol."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def ask(self, word: str) -> float:
+        assert self._process.stdin and self._process.stdout  # piped above
+        self._process.stdin.write(word + "\n")
+        return float(self._process.stdout.readline())
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def compare(commands: dict[str, list[str]], model: str, threads: int, pairs: int) -> Iterator[Figure]:
+    """Figures of every language among `commands` but C, which all are measured against."""
+    with ExitStack() as stack:
+        programs = {
+            name: stack.enter_context(Program([*command, model, str(threads)])) for name, command in commands.items()
+        }
+        c = programs.pop("c")
+        for name, program in programs.items():
+            for word, bound in (("generate", BOUNDS[name].generate), ("stream", BOUNDS[name].stream)):
+                ours = lambda word=word, program=program: N_NEW / program.ask(word)  # noqa: E731
+                theirs = lambda word=word: N_NEW / c.ask(word)  # noqa: E731
+                yield ratio_in_pairs(f"{name}: {word}", ours, theirs, bound, pairs, "tok/s", "C")
+        tokenize_in_c = c.ask("tokenize") * 1e6
+        for name, program in programs.items():
+            call = program.ask("call") * 1e6
+            yield Figure(f"{name}: trivial call", call, "µs", BOUNDS[name].call_us, f"C {c.ask('call') * 1e6:.3f} µs")
+            over = program.ask("tokenize") * 1e6 - tokenize_in_c
+            yield Figure(f"{name}: tokenize two words, over C", over, "µs", TOKENIZE_OVER_C_US, f"C {tokenize_in_c:.2f} µs")
+
+
+def regenerating(root: Path, python: str) -> Figure:
+    """Time of a whole check of the generator: every output of every target is made and compared."""
+    start = time.perf_counter()
+    command = [python, "-m", "mullama_codegen"]
+    subprocess.run(command, cwd=root / "codegen", check=True, stdout=subprocess.DEVNULL)
+    return Figure("regenerate everything", time.perf_counter() - start, "s", 2, "codegen, all targets, both APIs")

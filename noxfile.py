@@ -141,6 +141,16 @@ def build(session: nox.Session) -> None:
     install(session)
 
 
+@nox.session(python=False, name="install")
+def install_library(session: nox.Session) -> None:
+    """Installs libmullama, its headers, pkg-config and CMake files: `./x install PREFIX` (/usr/local without one)."""
+    need(session, "build")
+    prefix = session.posargs[0] if session.posargs else "/usr/local"
+    with reported(session):
+        LIBRARY.install(Path(prefix).expanduser().absolute())
+    note(f"installed in {prefix}")
+
+
 @nox.session(python=False)
 def demo(session: nox.Session) -> None:
     """Builds, fetches a small model, and lets it answer a question."""

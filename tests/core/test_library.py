@@ -97,3 +97,8 @@ def test_an_unknown_backend_is_refused_with_the_choices() -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode != 0
     assert '"quda"; it can be cuda, metal, rocm, vulkan or opencl' in " ".join(done.stderr.split())
+
+
+def test_it_installs_under_another_prefix(checkout: Path, tmp_path: Path) -> None:
+    Library(checkout).install(tmp_path / "there")
+    assert (tmp_path / "there" / "lib" / "libmullama.so").exists()

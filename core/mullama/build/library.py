@@ -52,9 +52,14 @@ class Library:
             self._stamp.unlink(missing_ok=True)
             self._configure()
             self._compile("mullama")
-            self._run("install", ["--install", str(self.folder), "--prefix", str(self.prefix), "--component", "mullama"])
+            self._install(self.prefix)
             self._stamp.write_text(value)
         return self.prefix
+
+    def install(self, prefix: Path) -> None:
+        """Makes the build current and installs it under another prefix."""
+        self.build()
+        self._install(prefix)
 
     def tools(self, names: list[str]) -> list[Path]:
         """Builds llama.cpp's own programs from the same objects: what the tests and benchmarks compare with."""
@@ -73,6 +78,9 @@ class Library:
     def _compile(self, *targets: str) -> None:
         with Step("build") as step:
             self._run("compilation", ["--build", str(self.folder), "--target", *targets], step)
+
+    def _install(self, prefix: Path) -> None:
+        self._run("install", ["--install", str(self.folder), "--prefix", str(prefix), "--component", "mullama"])
 
     def _run(self, what: str, arguments: list[str], step: Step | None = None) -> None:
         cmake = toolchain.program("cmake")

@@ -51,7 +51,7 @@ class Library:
         if os.environ.get("MULLAMA_LLAMA_CPP") or not is_fresh(self._stamp, value):
             self._stamp.unlink(missing_ok=True)
             self._configure()
-            self._compile("mullama")
+            self._compile("all")  # the shared library, and the archive where there is one
             self._install(self.prefix)
             self._stamp.write_text(value)
         return self.prefix

@@ -57,12 +57,15 @@ def write(outputs: dict[str, str], root: Path) -> list[str]:
 
 
 def unexpected(outputs: dict[str, str], root: Path) -> list[str]:
-    """Files that carry the mark and lie in a folder of outputs, but are no outputs: left over from an older description."""
-    folders = {(root / name).parent for name in outputs}
+    """Files that carry the mark and lie among outputs of their kind, but are none: left over from an older description.
+
+    Of their kind, since `--target` may leave out the target that another file of the folder comes from.
+    """
+    kinds = {((root / name).parent, Path(name).suffix) for name in outputs}
     found = set()
-    for folder in folders:
-        for path in folder.iterdir() if folder.is_dir() else ():
+    for folder, suffix in kinds:
+        for path in folder.glob(f"*{suffix}") if folder.is_dir() else ():
             name = path.relative_to(root).as_posix()
-            if name not in outputs and path.is_file() and MARK.encode() in path.read_bytes()[:400]:
+            if path.suffix == suffix and name not in outputs and path.is_file() and MARK.encode() in path.read_bytes()[:400]:
                 found.add(name)
     return sorted(found)

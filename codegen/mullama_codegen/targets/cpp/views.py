@@ -1,0 +1,147 @@
+"""The typed views that the templates of this folder loop over. Lines have no indent; comments are ready lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Parameter:
+    type: str
+    name: str
+    default: str | None
+    doc: str
+
+    def declared(self, with_default: bool) -> str:
+        space = "" if self.type.endswith(("&", "*")) else " "
+        default = f" = {self.default}" if with_default and self.default is not None else ""
+        return f"{self.type}{space}{self.name}{default}"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A function or method: declared in its class or namespace, defined below."""
+
+    name: str
+    result: str  # "" for a constructor
+    parameters: list[Parameter]
+    comment: list[str]
+    body: list[str]
+    owner: str = ""  # the class
+    before: str = ""  # explicit, static
+    after: str = ""  # const, noexcept
+    deprecated: str = ""
+
+    def declaration(self, indent: int) -> str:
+        words = [f'[[deprecated("{self.deprecated}")]]' if self.deprecated else "", self.before, self.result]
+        return self._fit(words, self.name, True, ";", indent)
+
+    def signature(self) -> str:
+        """The declaration as a reference page shows it."""
+        return self._fit([self.before, self.result], f"{self.owner}::{self.name}" if self.owner else self.name, True, "", 0)
+
+    def definition(self) -> str:
+        name = f"{self.owner}::{self.name}" if self.owner else self.name
+        return self._fit(["inline", self.result], name, False, " {", 0)
+
+    def _fit(self, words: list[str], name: str, with_defaults: bool, tail: str, indent: int) -> str:
+        head = " ".join([*filter(None, words), name]) + "("
+        end = f"){' ' if self.after else ''}{self.after}{tail}"
+        return fit(head, [one.declared(with_defaults) for one in self.parameters], end, indent)
+
+
+def fit(head: str, items: list[str], tail: str, indent: int) -> str:
+    """One line if it fits, else wrapped between the items and aligned behind the bracket."""
+    lines, line = [], head
+    for index, item in enumerate(items):
+        last = index == len(items) - 1
+        piece = item + ("" if last else ",")
+        space = "" if line.endswith("(") or not line.strip() else " "
+        if lines_needed(line + space + piece + (tail if last else ""), indent) and line != head:
+            lines.append(line)
+            line, space = " " * len(head), ""
+        line += space + piece
+    return f"\n{' ' * indent}".join([*lines, line + tail])
+
+
+def lines_needed(line: str, indent: int) -> bool:
+    return indent + len(line) > WIDTH
+
+
+@dataclass(frozen=True)
+class Constant:
+    name: str
+    value: str
+    shown: str  # what to_string gives
+    comment: list[str]
+
+
+@dataclass(frozen=True)
+class CppEnum:
+    name: str
+    is_flags: bool
+    constants: list[Constant]
+    comment: list[str]
+
+
+@dataclass(frozen=True)
+class Field:
+    type: str
+    name: str
+    default: str
+    comment: list[str]
+
+    @property
+    def declaration(self) -> str:
+        space = "" if self.type.endswith("*") else " "
+        return f"{self.type}{space}{self.name}{f' = {self.default}' if self.default else ''};"
+
+
+@dataclass(frozen=True)
+class CppStruct:
+    """Options or a result."""
+
+    name: str
+    fields: list[Field]
+    comment: list[str]
+
+
+@dataclass(frozen=True)
+class Record(CppStruct):
+    c_name: str = ""
+    reads: list[str] = field(default_factory=list)  # statements that fill `to` from `from`
+
+
+@dataclass(frozen=True)
+class Given:
+    """The class that holds a set of options as C reads them."""
+
+    name: str
+    c_name: str
+    source: str  # the struct that it is made from; "" for several
+    initializers: list[str]
+    lines: list[str]
+    members: list[str]
+
+
+@dataclass(frozen=True)
+class CppCallback:
+    name: str  # load_progress
+    type: str  # LoadProgress
+    function: str  # bool(float fraction)
+    comment: list[str]
+    parameters: str  # of the C function
+    answer: str  # C type
+    call: str
+
+
+@dataclass(frozen=True)
+class CppClass:
+    name: str
+    c_name: str
+    what: str
+    comment: list[str]
+    item: str  # of the stream; "" for no stream
+    methods: list[Method]

@@ -20,12 +20,11 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "codegen"), str(HERE), str(ROOT / "tests" / "tools")]
 
+import outcome  # noqa: E402
 from jsonschema import Draft202012Validator  # noqa: E402
 from mullama_codegen.api import Api, Value  # noqa: E402
 from mullama_codegen.build import load_api  # noqa: E402
 from mullama_codegen.targets.conformance.calls import Call, Calls  # noqa: E402
-
-import outcome  # noqa: E402
 
 CASES = HERE / "cases"
 OPENINGS = HERE / "openings.json"

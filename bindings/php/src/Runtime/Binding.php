@@ -1,0 +1,56 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Mullama\Runtime;
+
+/**
+ * What the generated class `Native` of each API stands on. PHP restricts FFI on web servers to preloaded code, so
+ * nothing but this folder, `Native` and `Options` touches it.
+ *
+ * @internal
+ */
+abstract class Binding
+{
+    use Inputs;
+    use Outputs;
+
+    protected const NAME = '';
+    protected const PREFIX = '';
+    protected const REQUIRED_ABI = [0, 0];
+    protected const DECLARATIONS = '';
+
+    /** How long a call may stay in C before PHP looks for signals. */
+    private const SLICE_MS = 100;
+
+    /** The library, opened at the first use. */
+    abstract public static function ffi(): \FFI;
+
+    /** The exception for a value that cannot be handed to the library. */
+    abstract protected static function invalid(string $message): \Throwable;
+
+    /** @return array{\FFI, array{int, int}} The library and the version of its ABI. */
+    protected static function open(): array
+    {
+        return Library::open(static::NAME, static::PREFIX, static::DECLARATIONS, static::REQUIRED_ABI);
+    }
+
+    /**
+     * Times for one C call after the other, until `$timeout` seconds are over; null: without an end.
+     *
+     * @return \Generator<int, int>
+     */
+    public static function slices(?float $timeout): \Generator
+    {
+        if ($timeout === null) {
+            while (true) {
+                yield self::SLICE_MS;
+            }
+        }
+        $end = \microtime(true) + $timeout;
+        do {
+            $left = (int) \round(($end - \microtime(true)) * 1000);
+            yield \max(0, \min(self::SLICE_MS, $left));
+        } while (\microtime(true) < $end);
+    }
+}

@@ -1,0 +1,89 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Mullama\Runtime;
+
+use FFI\CData;
+use Mullama\Floats;
+
+/**
+ * Values of C on their way into PHP: always copies, so that nothing in PHP points into memory that the library frees.
+ *
+ * @internal
+ */
+trait Outputs
+{
+    public static function text(?CData $data, int $length): string
+    {
+        return $length === 0 ? '' : \FFI::string($data, $length);
+    }
+
+    /** @return list<int> */
+    public static function ints(?CData $data, int $length): array
+    {
+        return $length === 0 ? [] : \array_values(\unpack('l*', \FFI::string($data, 4 * $length)));
+    }
+
+    public static function floats(?CData $data, int $length): Floats
+    {
+        return new Floats(self::text($data, 4 * $length));
+    }
+
+    /** @return list<float> */
+    public static function numbers(?CData $data, int $length): array
+    {
+        return $length === 0 ? [] : \array_values(\unpack('f*', \FFI::string($data, 4 * $length)));
+    }
+
+    /** @return list<string> */
+    public static function texts(?CData $data, int $length): array
+    {
+        if ($length === 0) {
+            return [];
+        }
+        $strings = static::ffi()->cast(static::PREFIX . '_str *', $data);
+        $texts = [];
+        for ($i = 0; $i < $length; ++$i) {
+            $string = $strings[$i];
+            $texts[] = self::text($string->data, $string->len);
+        }
+
+        return $texts;
+    }
+
+    /** @return array<string, string> */
+    public static function pairs(?CData $data, int $length): array
+    {
+        $texts = self::texts($data, $length);
+        $pairs = [];
+        for ($i = 0; $i < $length; $i += 2) {
+            $pairs[$texts[$i]] = $texts[$i + 1];
+        }
+
+        return $pairs;
+    }
+
+    public static function json(?CData $data, int $length): mixed
+    {
+        $flags = \JSON_THROW_ON_ERROR | \JSON_BIGINT_AS_STRING;
+
+        return \json_decode(self::text($data, $length), true, 10_000, $flags);
+    }
+
+    /** A number of 64 bits without sign: a decimal text where PHP's integers end. */
+    public static function unsigned(int $bits): int|string
+    {
+        return $bits < 0 ? \sprintf('%u', $bits) : $bits;
+    }
+
+    /** A length or count. */
+    public static function count(int $bits): int
+    {
+        if ($bits < 0) {
+            throw new \OverflowException(\sprintf('%u is beyond the integers of PHP', $bits));
+        }
+
+        return $bits;
+    }
+}

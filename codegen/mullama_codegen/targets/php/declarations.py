@@ -1,0 +1,36 @@
+"""What PHP's FFI reads of the C declarations: the flat ones of abi/include, without constants and with untyped arrays."""
+
+from __future__ import annotations
+
+import re
+
+from ...api import Api
+from ..c.lower import Lowering
+
+# FFI turns a `const char *` into a PHP string that ends at the first NUL, and refuses a PHP string (packed numbers) where
+# an array of numbers is wanted. Behind `const void *` it gives a pointer, and takes both strings and C data.
+ARRAY = re.compile(r"const (?:char|uint8_t|int32_t|float|\w+_str) \*")
+
+
+def declarations(api: Api) -> str:
+    """The text for `FFI::cdef`."""
+    prefix = api.prefix
+    lines = [
+        f"typedef struct {prefix}_str {{ const void *data; size_t len; }} {prefix}_str;",
+        f"typedef struct {prefix}_error {prefix}_error;",
+        f"void {prefix}_free(const void *result);",
+        f"int64_t {prefix}_live_objects(void);",
+        f"const void *{prefix}_error_message(const {prefix}_error *err, size_t *out_len);",
+        f"void {prefix}_error_free({prefix}_error *err);",
+    ]
+    for area in Lowering(api).areas():
+        lines += ["", f"/* {area.name} */"]
+        lines += [f"typedef {enum.type} {enum.name};" for enum in area.enums]
+        lines += [f"typedef struct {handle.name} {handle.name};" for handle in area.handles]
+        lines += [f"typedef {callback.signature}" for callback in area.callbacks]
+        for struct in area.structs:
+            members = [line for member in struct.members for line in member.declarations]
+            lines += [f"typedef struct {struct.name} {{", "    uint32_t struct_size;"]
+            lines += [*(f"    {member}" for member in members), f"}} {struct.name};"]
+        lines += [function.signature for function in area.functions]
+    return ARRAY.sub("const void *", "\n".join(lines))

@@ -1,0 +1,448 @@
+"""The API as PHP sees it: makes the views of views.py."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ...api import NUMBERS, Api, Enum, Function, Handle, Struct, Value
+from .docs import Docs
+from .layout import comment, declaration, fit, quoted
+from .names import Names
+from .types import Types, UnsupportedError
+from .views import (
+    Parameter,
+    PhpClass,
+    PhpConstant,
+    PhpDerived,
+    PhpEnum,
+    PhpMethod,
+    PhpOptions,
+    PhpProperty,
+    PhpRecord,
+    PhpTrampoline,
+)
+
+INDENT = 4  # of a method
+BODY = 8  # of its statements
+
+
+class Lowering:
+    """Lowers one API."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.names = Names(api)
+        self.types = Types(api, self.names)
+        self.docs = Docs(api, self.names)
+
+    # Enums, records, options, callbacks
+
+    def enum(self, enum: Enum) -> PhpEnum:
+        members = [
+            PhpConstant(
+                self.names.constant(member.name), member.value, comment([self.docs.text(member.doc)], [], INDENT)
+            )
+            for member in enum.members
+        ]
+        doc = self.docs.text(enum.doc)
+        if enum.is_flags:
+            doc += " Bits, to be joined with `|`."
+        return PhpEnum(self.names.type(enum.name), comment([doc], [], 0), members, enum.is_flags)
+
+    def record(self, struct: Struct) -> PhpRecord:
+        properties = []
+        for value in struct.fields:
+            c_name = f"$c->{self.api.name_in('c', value.name)}"
+            documented = self.types.found(value, True, True)
+            declared = self.types.found(value, False, True)
+            plain = Value("", value.type, value.doc, shape=value.shape, unit=value.unit) if value.type.kind == "json" else value
+            doc = self.docs.described(plain)
+            if documented != declared:
+                doc = comment([], [f"@var {documented} {doc}"], BODY)
+            else:
+                doc = comment([doc], [], BODY)
+            name = self.names.plain(value.name)
+            properties.append(
+                PhpProperty(
+                    doc,
+                    f"public readonly {declared} ${name},",
+                    f"{name}: {self.types.out(value, c_name, f'{c_name}_len', True)},",
+                )
+            )
+        return PhpRecord(self.names.type(struct.name), comment([self.docs.text(struct.doc)], [], 0), properties)
+
+    def options(self, struct: Struct) -> PhpOptions:
+        parameters = [str(one).partition(" = ")[0] for one in self._option_parameters(struct)]
+        name = self.names.plain(struct.name)
+        return PhpOptions(
+            comment([self.docs.text(struct.doc)], ["@param list<CData> $keep"], INDENT),
+            declaration(f"public static function {name}(", ["array &$keep", *parameters], "): CData", INDENT),
+            name,
+            [line for value in struct.fields for line in self._store(value)],
+        )
+
+    def trampolines(self) -> list[PhpTrampoline]:
+        found = []
+        for callback in self.api.callbacks.values():
+            declared, arguments = [], []
+            for value in callback.params:
+                name = self.names.plain(value.name)
+                if value.type.is_sequence:
+                    declared += [f"?CData ${name}", f"int ${name}Len"]
+                else:
+                    declared.append(f"{'float' if value.type.kind in ('f32', 'f64') else 'int'} ${name}")
+                arguments.append(self.types.out(value, f"${name}", f"${name}Len"))
+            returns = callback.returns
+            if returns and returns.type.kind != "bool":
+                raise UnsupportedError(f"{callback.name}: a callback that gives a {returns.type.kind}")
+            # The last parameter of C, its `user` pointer, is not needed: the running fiber knows whom to ask.
+            head = f"static function ({', '.join([*declared, 'mixed $user'])}): {'int' if returns else 'void'} {{"
+            found.append(
+                PhpTrampoline(
+                    self.names.plain(callback.name),
+                    f"{self.api.prefix}_{callback.name}",
+                    head,
+                    ", ".join(arguments),
+                    "return " if returns else "",
+                )
+            )
+        return found
+
+    # Classes and functions
+
+    def functions(self) -> list[PhpMethod]:
+        return [self.method(function) for function in self.api.functions if not function.on]
+
+    def handle(self, handle: Handle) -> PhpClass:
+        own = [function for function in self.api.functions if function.on == handle.name]
+        constructors = [function for function in own if function.constructor]
+        methods = [self.method(function) for function in own if not function.constructor]
+        parent = handle.keeps_alive
+        taken = Counter(
+            [method.name.lower() for method in methods]
+            + [one.lower() for function in own if (text := function.text_generation) for one in self._derived_names(text)]
+            + ["close", "isclosed", "adopt"]
+            + ([self.names.plain(parent).lower()] if parent else [])
+        )
+        for name, count in taken.items():
+            if count > 1:
+                raise UnsupportedError(f"the class of {handle.name} would have {name} twice")
+        streams = [function for function in own if function.stream_of]
+        is_text = any(f.text_generation and f.returns and f.returns.type.name == handle.name for f in self.api.functions)
+        interfaces = ["\\IteratorAggregate"] * bool(streams) + ["TextGeneration"] * is_text
+        tags = [f"@implements \\IteratorAggregate<int, {self.names.type(one.stream_of)}>" for one in streams]
+        return PhpClass(
+            self.names.type(handle.name),
+            handle.name.replace("_", " "),
+            comment([self.docs.text(handle.doc)], tags, 0),
+            f"{self.api.prefix}_{handle.name}",
+            self.names.plain(parent) if parent else "",
+            self.names.type(parent) if parent else "",
+            f" implements {', '.join(interfaces)}" if interfaces else "",
+            self.method(constructors[0]) if constructors else None,
+            methods,
+        )
+
+    def method(self, function: Function) -> PhpMethod:
+        """A function as PHP has it."""
+        parameters = self.parameters(function)
+        names = [parameter.name for parameter in parameters]
+        if len(set(names)) != len(names):
+            raise UnsupportedError(f"{function.name}: two named arguments of one name among {', '.join(names)}")
+        kind, places, extra, result = self._result(function)
+        if kind in ("stream", "run") and function.params:
+            raise UnsupportedError(f"{function.name}: parameters on a stream function")
+        on_object = bool(function.on) and not function.static
+        setup, given, callback = self._inputs(function)
+        arguments = ["$this->handle"] * on_object + given + extra
+        if function.fallible:
+            places.append("$err = clone Native::$error;")
+            arguments.append("$err")
+        elif callback:
+            raise UnsupportedError(f"{function.name}: a callback on a function that cannot fail")
+        library = "Native::$ffi" if on_object else "Native::ffi()"
+        if not on_object and (setup or places):  # the first of them needs a loaded library
+            setup, library = ["$ffi = Native::ffi();", *setup], "$ffi"
+        if callback:
+            kind = "callback"
+            places += [f"$call = new Callback(${callback});"]
+        local = "result" if "code" in names and function.fallible else "code"
+        head, tail, indent = f"${local} = ", ";", BODY
+        if callback:
+            head, tail, indent = f"${local} = $call->run(fn (): int => ", ");", BODY
+        elif kind in ("stream", "run"):
+            indent = BODY + 4
+        elif not function.fallible:
+            direct = kind == "direct"
+            head = "return " if direct else "$value = " if function.returns else ""
+        c_call = fit(f"{library}->{self.api.prefix}_{function.name}(", arguments, ")", indent + len(head) + len(tail))
+        if kind == "direct":
+            c_call = self._direct(function, c_call)
+        return PhpMethod(
+            name="__construct" if function.constructor else self._name(function),
+            kind="plain" if kind == "direct" else kind,
+            comment=self.docs.function(function, kind, parameters, self._returned(function, kind, True), INDENT),
+            declaration=self._declaration(function, kind, parameters),
+            setup=[*setup, *places],
+            call=f"{head}{c_call}{tail}",
+            result=result,
+            local=local,
+            callback=callback,
+            event=self.names.type(function.stream_of) if function.stream_of else "",
+            deprecated=quoted(self._plain_text(function.deprecated)) if function.deprecated else "",
+            check_closed=on_object and not function.fallible and function.returns is not None,
+            derived=self._derived(function, parameters),
+        )
+
+    def parameters(self, function: Function) -> list[Parameter]:
+        """Plain parameters first, then the fields of options, each as a named argument."""
+        if function.stream_of or function.run_of:
+            doc = "Seconds to wait at most; null: no limit."
+            return [Parameter("timeout", "?float", "?float", "null", doc)]
+        plain: list[Parameter] = []
+        flat: list[Parameter] = []
+        for value in function.params:
+            if value.type.kind == "options":
+                flat += self._option_parameters(self.api.structs[value.type.name])
+            else:
+                plain.append(self._parameter(value, False))
+        return [*plain, *flat]
+
+    def signature(self, function: Function) -> str:
+        """The declaration as a user reads it, with the types of its doc comment."""
+        kind = "stream" if function.stream_of else "run" if function.run_of else ""
+        parameters = [
+            f"{one.documented} ${one.name}" + (f" = {one.default}" if one.default is not None else "")
+            for one in self.parameters(function)
+        ]
+        if function.constructor:
+            return fit(f"new {self.names.type(function.on)}(", parameters, ")", 0)
+        owner = self.names.type(function.on) if function.on else self.names.namespace
+        arrow = f"${self.names.plain(function.on)}->" if function.on and not function.static else f"{owner}::"
+        lines = []
+        for name, returned in self._shown(function, kind):
+            lines.append(fit(f"{arrow}{name}(", parameters, f"): {returned}", 0))
+            parameters = ["..."]  # the conveniences take the same
+        return "\n".join(lines)
+
+    def _shown(self, function: Function, kind: str) -> list[tuple[str, str]]:
+        text, returned = function.text_generation, self._returned(function, kind, True)
+        if text is None:
+            return [(self._name(function), returned)]
+        _, result = self._text_generation(function)
+        pieces = f"\\Generator<int, string, void, {result}>"
+        names = self.names.plain
+        return [(names(text.start), returned), (names(text.whole), "string"), (names(text.pieces), pieces)]
+
+    # Pieces of a method
+
+    def _name(self, function: Function) -> str:
+        return self.names.plain(function.text_generation.start) if function.text_generation else self.names.method(function)
+
+    def _parameter(self, value: Value, in_options: bool) -> Parameter:
+        if in_options and value.type.kind == "callback":
+            raise UnsupportedError(f"{value.name}: a callback among options")
+        return Parameter(
+            self.names.plain(value.name),
+            self.types.given(value),
+            self.types.given(value, True),
+            self.types.default(value, in_options),
+            self.docs.described(value),
+        )
+
+    def _option_parameters(self, struct: Struct) -> list[Parameter]:
+        return [
+            one
+            for value in struct.fields
+            for one in (
+                self._option_parameters(self.api.structs[value.type.name])
+                if value.type.kind == "options"
+                else [self._parameter(value, True)]
+            )
+        ]
+
+    def _inputs(self, function: Function) -> tuple[list[str], list[str], str]:
+        """Statements before the call, its arguments, and the name of a callback."""
+        setup: list[str] = []
+        arguments: list[str] = []
+        callback = ""
+        for value in function.params:
+            if value.type.kind == "options":
+                if "$keep = [];" not in setup:
+                    setup.append("$keep = [];")
+                struct = self.api.structs[value.type.name]
+                given = [f"${one.name}" for one in self._option_parameters(struct)]
+                local = f"${self.names.plain(value.name)}"
+                call = fit(f"{local} = Options::{self.names.plain(struct.name)}(", ["$keep", *given], ");", BODY)
+                setup += call.split("\n")
+                arguments.append(local)
+                continue
+            name = self.names.plain(value.name)
+            if value.type.kind == "callback":
+                callback = name
+                trampoline = f"Native::${self.names.plain(value.type.name)}[0]"
+                arguments += [f"${name} === null ? null : {trampoline}" if value.nullable else trampoline, "null"]
+            elif value.type.is_sequence:
+                setup_line, given_pair = self._sequence(value, name)
+                setup += setup_line
+                arguments += given_pair
+            else:
+                arguments.append(self.types.into(value, name))
+        return setup, arguments, callback
+
+    def _sequence(self, value: Value, name: str) -> tuple[list[str], list[str]]:
+        expression = self.types.into(value, name)
+        if expression == f"${name}":
+            return [], [expression, self.types.length(value, name)]
+        if self.types.length(value, name).startswith("\\count"):
+            return [], [expression, self.types.length(value, name)]  # the items are counted as they were given
+        return [f"${name} = {expression};"], [f"${name}", self.types.length(value, name)]
+
+    def _store(self, value: Value) -> list[str]:
+        """Lines that put one option into its C struct."""
+        member, name = f"$c->{self.api.name_in('c', value.name)}", self.names.plain(value.name)
+        if value.type.kind == "options":
+            struct = self.api.structs[value.type.name]
+            inner = [f"${one.name}" for one in self._option_parameters(struct)]
+            call = fit(f"$keep[] = ${name} = self::{self.names.plain(struct.name)}(", ["$keep", *inner], ");", BODY)
+            return [*call.split("\n"), f"{member} = \\FFI::addr(${name}[0]);"]
+        if not value.type.is_sequence:
+            return [f"{member} = {self.types.into(value, name)};"]
+        needed = Value(value.name, value.type, value.doc)
+        lines = [f"${name} = {self.types.into(needed, name)};"] if self.types.length(needed, name).startswith("\\strlen") else []
+        if lines and lines[0] == f"${name} = ${name};":
+            lines = []
+        expression = f"${name}" if lines or not self.types.length(needed, name).startswith("\\count") else self.types.into(needed, name)
+        lines += [f"{member} = Native::keep($keep, {expression});", f"{member}_len = {self.types.length(needed, name)};"]
+        if not self.types.may_be_null(value):
+            return lines
+        return [f"if (${name} !== null) {{", *(f"    {line}" for line in lines), "}"]
+
+    def _result(self, function: Function) -> tuple[str, list[str], list[str], list[str]]:
+        """Kind of body, statements that make the places of results, their arguments, and lines that give the result."""
+        value = function.returns
+        if function.stream_of:
+            places = [f"$out = clone Native::${self.names.plain(function.stream_of)};", "$outStatus = clone Native::$i32;"]
+            return "stream", places, ["$milliseconds", "$out", "$outStatus"], []
+        if function.run_of:
+            return "run", ["$outStatus = clone Native::$i32;"], ["$milliseconds", "$outStatus"], []
+        if not function.fallible:
+            if value is None:
+                return "plain", [], [], []
+            if value.type.kind == "str" and value.borrowed:
+                result = [f"return {self.types.out(value, '$value', '$outLen[0]')};"]
+                return "plain", ["$outLen = clone Native::$size;"], ["$outLen"], result
+            if value.type.kind not in ("bool", "enum", "flags", *NUMBERS):
+                raise UnsupportedError(f"{function.name}: a {value.type.kind} from a function that cannot fail")
+            expression = self.types.out(value, "$value", "")
+            if function.on and not function.static or expression.count("$value") > 1:
+                return "plain", [], [], [f"return {expression};"]
+            return "direct", [], [], []
+        if value is None:
+            return "fallible", [], [], []
+        if value.type.kind == "struct":
+            if value.nullable:
+                raise UnsupportedError(f"{function.name}: a struct that may be absent")
+            place = f"$out = clone Native::${self.names.plain(value.type.name)};"
+            return "fallible", [place], ["$out"], [f"return {self.names.type(value.type.name)}::read($out[0]);"]
+        place = f"$out = clone Native::${self.types.prototype(value)};"
+        if value.type.kind == "handle":
+            return "fallible", [place], ["$out"], self._adopt(function, value)
+        if not value.type.is_sequence:
+            expression = self.types.out(value, "$out[0]", "")
+            return "fallible", [place], ["$out"], [f"return {expression};"]
+        expression = self.types.out(value, "$out[0]", "$outLen[0]")
+        places = [place, "$outLen = clone Native::$size;"]
+        if value.borrowed:
+            return "fallible", places, ["$out", "$outLen"], [f"return {expression};"]
+        free = f"Native::$ffi->{self.api.prefix}_free($out[0]);"
+        return "fallible", places, ["$out", "$outLen"], [f"$found = {expression};", free, "", "return $found;"]
+
+    def _direct(self, function: Function, call: str) -> str:
+        """The call inside the expression that makes its value."""
+        value = function.returns
+        expression = self.types.out(value, "\0", "") if value else "\0"
+        return expression.replace("\0", call)
+
+    def _adopt(self, function: Function, value: Value) -> list[str]:
+        if function.constructor:
+            return ["$this->handle = $out[0];"]  # see also method.j2: a constructor that throws has no destructor
+        handle = self.api.handles[value.type.name]
+        arguments = ["$out[0]"]
+        if handle.keeps_alive:
+            given = [self.names.plain(v.name) for v in function.params if v.type.name == handle.keeps_alive]
+            on_object = not function.static
+            if function.on == handle.keeps_alive and on_object:
+                arguments.append("$this")
+            elif function.on == handle.name and on_object:
+                arguments.append(f"$this->{self.names.plain(handle.keeps_alive)}")
+            elif given:
+                arguments.append(f"${given[0]}")
+            else:
+                what = f"nothing here is the {handle.keeps_alive} that the {handle.name} keeps alive"
+                raise UnsupportedError(f"{function.name}: {what}")
+        made = f"{self.names.type(handle.name)}::adopt({', '.join(arguments)})"
+        return [f"return $out[0] === null ? null : {made};" if value.nullable else f"return {made};"]
+
+    def _returned(self, function: Function, kind: str, documented: bool = False) -> str:
+        if kind == "stream":
+            return f"?{self.names.type(function.stream_of)}"
+        return "Status" if kind == "run" else self.types.found(function.returns, documented)
+
+    def _declaration(self, function: Function, kind: str, parameters: list[Parameter]) -> str:
+        given = [str(one) for one in parameters]
+        if function.constructor:
+            return declaration("public function __construct(", given, ")", INDENT)
+        static = "" if function.on and not function.static else "static "
+        head = f"public {static}function {self._name(function)}("
+        return declaration(head, given, f"): {self._returned(function, kind)}", INDENT)
+
+    def _plain_text(self, doc: str) -> str:
+        return self.docs.text(doc).replace("{@see ", "").replace("}", "")
+
+    # The text conveniences
+
+    def _derived_names(self, text: object) -> list[str]:
+        return [self.names.plain(getattr(text, kind)) for kind in ("whole", "pieces")]
+
+    def _derived(self, function: Function, parameters: list[Parameter]) -> list[PhpDerived]:
+        if function.text_generation is None:
+            return []
+        _, result = self._text_generation(function)
+        start = self.names.plain(function.text_generation.start)
+        found = []
+        for kind, declared, documented, summary in (
+            ("whole", "string", "string", "Generates a text and gives it whole."),
+            (
+                "pieces",
+                "\\Generator",
+                f"\\Generator<int, string, void, {result}>",
+                "Generates a text and gives it piece by piece. Leaving the loop early ends the generation and frees it.",
+            ),
+        ):
+            name = self.names.plain(getattr(function.text_generation, kind))
+            given = [str(one) for one in parameters]
+            found.append(
+                PhpDerived(
+                    self.docs.function(function, kind, parameters, documented, INDENT, summary),
+                    declaration(f"public function {name}(", given, f"): {declared}", INDENT),
+                    f"return Text::{kind}($this->{start}(...\\func_get_args()));",
+                )
+            )
+        return found
+
+    def _text_generation(self, function: Function) -> tuple[str, str]:
+        """Class of the started stream and of its result. The conveniences use its next, run, text and result."""
+        handle = function.returns.type.name if function.returns else ""
+        has = {f.method: f for f in self.api.functions if f.on == handle}
+        events = [f for f in has.values() if f.stream_of]
+        fits = (
+            {"next", "run", "text", "result"} <= has.keys()
+            and bool(events)
+            and any(one.name == "text" and one.type.kind == "str" for one in self.api.structs[events[0].stream_of].fields)
+            and has["run"].run_of
+            and has["result"].returns is not None
+        )
+        if not fits:
+            raise UnsupportedError(f"{function.name}: {handle} lacks one of next (with texts), run, text, result")
+        return self.names.type(handle), self.types.found(has["result"].returns)

@@ -9,6 +9,7 @@
 #endif
 
 #include "common.h"
+#include "llama-context.h"
 #include "llama-ext.h"
 #include "llama-model.h"
 #include "text.h"
@@ -217,10 +218,15 @@ bool context_state::is_cancelled() const noexcept {
 // Evaluates one batch and turns llama.cpp's answer into an exception.
 void context_state::run(llama_batch batch, bool encode) {
     if (is_cancelled()) throw failure(MULLAMA_E_CANCELLED, "the evaluation was cancelled");
+    if (!encode) require_encoded();
     ++evaluations_;
     log_capture captured;
     const int32_t outcome = encode ? llama_encode(context_.get(), batch) : llama_decode(context_.get(), batch);
-    if (outcome == 0) return;
+    if (outcome == 0) {
+        encoded_ = encoded_ || encode;
+        has_logits_ = context_->get_gf_res_reserve()->get_logits() && !(encode && is_encoder_decoder());
+        return;
+    }
     captured.add_line();
     if (outcome == 2 || is_cancelled()) throw failure(MULLAMA_E_CANCELLED, "the evaluation was cancelled");
     if (outcome == 1) {
@@ -235,7 +241,7 @@ void context_state::run(llama_batch batch, bool encode) {
 void context_state::drop_outputs() {
     rows_.clear();
     n_outputs_ = 0;
-    copied_ = false;
+    copied_ = has_logits_ = false;
     logits_copy_.clear();
     embeddings_copy_.clear();
 }
@@ -378,6 +384,11 @@ void context_state::require_position(llama_pos position) const {
     }
 }
 
+void context_state::require_encoded() const {
+    if (encoded_ || !is_encoder_decoder()) return;
+    throw failure(MULLAMA_E_UNSUPPORTED, "the model's decoder reads what its encoder made of a text, and nothing was encoded yet; call encode with the text's tokens first, then go on from model_info.decoder_start_token");
+}
+
 void context_state::encode(const llama_token *tokens, size_t count) {
     if (!llama_model_has_encoder(model->model.get()) && has_memory()) {
         throw failure(MULLAMA_E_UNSUPPORTED, "the model has no encoder; use decode");
@@ -431,7 +442,8 @@ const float *context_state::logits(int32_t index) const {
 const float *context_state::all_logits() const {
     if (n_outputs_ == 0) row_of(-1);
     const float *logits = copied_ ? (logits_copy_.empty() ? nullptr : logits_copy_.data()) : llama_get_logits(context_.get());
-    if (!logits) throw failure(MULLAMA_E_NO_OUTPUT, "this model or context gives no logits, only embeddings");
+    // llama.cpp has a buffer of zeros for models without logits, and for those of an encoder.
+    if (!logits || !has_logits_) throw failure(MULLAMA_E_NO_OUTPUT, "the last evaluation gave no logits; embedding models and encoders have none");
     return logits;
 }
 

@@ -83,6 +83,8 @@ class context_state {
     const float *all_logits() const;
     const float *embedding(int32_t index) const;
     const float *all_embeddings() const;
+    // What the decoder of an encoder-decoder model reads is there: it cannot evaluate anything before.
+    void require_encoded() const;
 
     // The tokens that lie at positions 0, 1, 2, ... of a sequence as far as that is known: what a prompt can reuse.
     const std::vector<llama_token> &held(int32_t sequence) const { return held_[sequence]; }
@@ -96,6 +98,7 @@ class context_state {
     void drop_outputs();
 
   private:
+    bool is_encoder_decoder() const { return llama_model_has_encoder(model->model.get()) && llama_model_has_decoder(model->model.get()); }
     void run(llama_batch batch, bool encode);
     void start_outputs(size_t entries);
     void collect_outputs(size_t first, const int8_t *outputs, size_t count, bool keep_copy);
@@ -106,6 +109,7 @@ class context_state {
     std::vector<std::string> warnings_;
     int32_t type_k_, type_v_, n_threads_, n_threads_batch_;
     bool embeddings_;
+    bool encoded_ = false, has_logits_ = false;
     std::atomic<bool> cancelled_{false};
     const std::atomic<bool> *also_cancelled_ = nullptr;
     std::vector<std::vector<llama_token>> held_;

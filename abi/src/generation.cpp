@@ -437,6 +437,7 @@ generation_request take_request(context_state &context, const char *prompt, size
     }
     context.require_sequence(options.sequence);
     context.require_memory();
+    context.require_encoded();
     if (options.overflow == MULLAMA_OVERFLOW_SHIFT && !llama_memory_can_shift(context.require_memory())) {
         throw failure(MULLAMA_E_UNSUPPORTED, "this model's memory cannot be shifted; choose another overflow policy");
     }

@@ -289,6 +289,50 @@ def test_encode_and_decode_of_an_embedding_model_agree(bert: mullama.Model) -> N
         assert_close(context.sequence_embeddings(), vector, rtol=1e-5, atol=1e-6)
 
 
+def test_an_embedding_model_has_no_logits(bert: mullama.Model) -> None:
+    with bert.create_context(n_threads=1) as context:
+        context.decode([5, 6, 7])
+        for call in (context.logits, context.all_logits):
+            with pytest.raises(mullama.InferenceError, match="embedding models and encoders have none") as raised:
+                call()
+            assert raised.value.code is ErrorCode.NO_OUTPUT
+
+
+def test_a_decoder_reads_what_its_encoder_made(tiny: Path) -> None:
+    with mullama.Model(tiny / "t5.gguf") as model, model.create_context(n_ctx=256, n_threads=1) as context:
+        start = [model.info.decoder_start_token]
+
+        def after(text: str) -> np.ndarray:
+            context.memory_clear()
+            context.encode(model.tokenize(text))
+            with pytest.raises(mullama.InferenceError, match="encoders have none"):
+                context.logits()
+            context.decode(start)
+            return context.logits()
+
+        first, other = after("the water"), after("people made words")
+        assert np.abs(first - other).max() > 0.1
+        assert_close(after("the water"), first)
+        answer = context.generate(tokens=start, max_tokens=8, temperature=0)
+        assert answer.result.n_generated == 8
+
+
+def test_a_decoder_without_anything_encoded_is_refused_and_works_afterwards(tiny: Path) -> None:
+    with mullama.Model(tiny / "t5.gguf") as model, model.create_context(n_ctx=256, n_threads=1) as context:
+        calls = [
+            lambda: context.decode([1]),
+            lambda: context.decode_batch(tokens=[1, 2]),
+            lambda: context.generate("the water"),
+        ]
+        for call in calls:
+            with pytest.raises(mullama.ArgumentError, match="call encode with the text's tokens first") as raised:
+                call()
+            assert raised.value.code is ErrorCode.UNSUPPORTED
+        context.encode(model.tokenize("the water"))
+        context.decode([model.info.decoder_start_token])
+        assert context.logits().any()
+
+
 def test_a_generating_model_gives_embeddings_when_switched_on(context: mullama.Context, expected: np.ndarray) -> None:
     context.decode(TOKENS[:5])
     with pytest.raises(mullama.InferenceError, match="switch them on with set_embeddings") as raised:

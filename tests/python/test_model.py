@@ -55,6 +55,9 @@ INFOS = {
     "mamba": LLAMA_INFO
     | {"description": "mamba ?B all F32", "architecture": "mamba", "n_head": 0, "n_head_kv": 0}
     | {"rope_type": mullama.RopeType.NONE, "is_recurrent": True},
+    "t5": LLAMA_INFO
+    | {"description": "t5 ?B all F32", "architecture": "t5", "n_head_kv": 2, "rope_type": mullama.RopeType.NONE}
+    | {"has_encoder": True, "decoder_start_token": tiny_models.spm_vocabulary().id("</s>")},
     "no-vocabulary": LLAMA_INFO
     | {"n_vocab": 0, "n_embd": 32, "n_embd_in": 32, "n_embd_out": 32, "n_layer": 1, "n_head": 1}
     | {"vocabulary_type": mullama.VocabularyType.NONE},

@@ -13,6 +13,7 @@ stream NumPy has frozen, so that ids recorded in a test case hold on every machi
 | `split-00001-of-00002.gguf`, `split-00002-of-00002.gguf` | `llama.gguf` in two parts |
 | `lora.gguf` | an adapter for `llama.gguf` |
 | `mamba.gguf` | recurrent: no KV cache, memory cannot be cut in the middle |
+| `t5.gguf` | an encoder and a decoder: 2 layers each, 64 wide, the llama's vocabulary |
 | `minimal.gguf` | the smallest llama that loads, the base of the damaged files of `mutate.py` |
 """
 
@@ -266,6 +267,50 @@ def write_mamba(path: Path | str, seed: int = 5) -> Path:
     return Path(path)
 
 
+def write_t5(path: Path | str, seed: int = 7) -> Path:
+    """An encoder-decoder model with the llama's vocabulary; its decoder begins with the end token."""
+    n_layer, n_embd, n_head, n_ff, n_buckets = 2, 64, 2, 128, 32
+    vocabulary = spm_vocabulary()
+    writer = gguf.GGUFWriter(path, "t5")
+    writer.add_name("tiny t5")
+    writer.add_context_length(N_CTX_TRAIN)
+    writer.add_embedding_length(n_embd)
+    writer.add_feed_forward_length(n_ff)
+    writer.add_block_count(n_layer)
+    writer.add_head_count(n_head)
+    writer.add_key_length(n_embd // n_head)
+    writer.add_value_length(n_embd // n_head)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_relative_attn_buckets_count(n_buckets)
+    writer.add_decoder_start_token_id(vocabulary.id("</s>"))
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    _add_spm_metadata(writer, vocabulary)
+
+    weights = _Weights(seed, np.float32)
+    tensors = {
+        "token_embd.weight": weights.normal(len(vocabulary), n_embd),
+        "enc.output_norm.weight": weights.ones(n_embd),
+        "dec.output_norm.weight": weights.ones(n_embd),
+        "output.weight": weights.matrix(len(vocabulary), n_embd, gain=3.0),
+    }
+    for half, attentions in {"enc": ["attn"], "dec": ["attn", "cross_attn"]}.items():
+        for layer in range(n_layer):
+            block = f"{half}.blk.{layer}."
+            for attention in attentions:
+                tensors[f"{block}{attention}_norm.weight"] = weights.ones(n_embd)
+                for projection in "qkvo":
+                    tensors[f"{block}{attention}_{projection}.weight"] = weights.matrix(n_embd, n_embd)
+            if layer == 0:
+                tensors[block + "attn_rel_b.weight"] = weights.normal(n_buckets, n_head)
+            tensors |= {
+                block + "ffn_norm.weight": weights.ones(n_embd),
+                block + "ffn_up.weight": weights.matrix(n_ff, n_embd),
+                block + "ffn_down.weight": weights.matrix(n_embd, n_ff),
+            }
+    _write(writer, tensors)
+    return Path(path)
+
+
 def write_lora(path: Path | str, seed: int = 6, *, rank: int = 4, alpha: float = 8.0) -> Path:
     """An adapter on the query and output projections of `write_llama`'s default shape, strong enough to change text."""
     n_layer, n_embd = 2, 64
@@ -298,6 +343,7 @@ def write_all(folder: Path | str) -> dict[str, Path]:
         "split": write_split(folder / "split.gguf"),
         "lora": write_lora(folder / "lora.gguf"),
         "mamba": write_mamba(folder / "mamba.gguf"),
+        "t5": write_t5(folder / "t5.gguf"),
         "minimal": write_minimal(folder / "minimal.gguf"),
     }
 

@@ -1,0 +1,3 @@
+module github.com/mullama/mullama/bindings/go
+
+go 1.24

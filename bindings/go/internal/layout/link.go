@@ -1,0 +1,4 @@
+package layout
+
+// #cgo pkg-config: mullama
+import "C"

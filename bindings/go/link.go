@@ -1,0 +1,6 @@
+//go:build !mullama_static
+
+package mullama
+
+// #cgo pkg-config: mullama
+import "C"

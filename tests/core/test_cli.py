@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 MULLAMA = Path(sys.executable).with_name("mullama")
 # The shortest way to a repeatable answer.
 GREEDY = ("--temperature", "0", "--max-tokens", "8", "--ctx", "256")
@@ -77,6 +79,35 @@ def test_what_a_user_can_put_right_is_one_line(tiny: Path, tmp_path: Path) -> No
         assert len(lines) == 1, done.stderr
         assert lines[0].startswith("error: "), arguments
         assert word in lines[0], arguments
+
+
+def test_piped_text_that_is_not_utf8_is_one_line(tiny: Path) -> None:
+    done = subprocess.run([MULLAMA, "run", tiny / "llama.gguf"], input=b"caf\xe9", capture_output=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == b"error: the text piped in is not UTF-8 (at byte 3): convert it first, as with iconv\n"
+
+
+def test_a_name_too_long_for_a_file_is_one_line() -> None:
+    done = mullama("run", "x" * 5000, "hi")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: xxx") and done.stderr.endswith("File name too long\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_an_answer_that_cannot_be_written_is_one_line(tiny: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        arguments = [MULLAMA, "run", tiny / "llama.gguf", "the", *GREEDY]
+        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if not line.startswith("· ")] == ["error: No space left on device"]
+
+
+def test_a_character_that_the_output_cannot_show_ends_nothing(tiny: Path) -> None:
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    arguments = [MULLAMA, "run", tiny / "llama.gguf", "the é", "--raw", "--max-tokens", "60", "--temperature", "0"]
+    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, env=ascii_only)
+    assert done.returncode == 0, done.stderr
+    assert b"?" in done.stdout
 
 
 def test_wrong_usage_exits_with_two() -> None:

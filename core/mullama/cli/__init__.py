@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -40,10 +41,15 @@ def options(
 
 
 def main() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an answer goes on past a character that the terminal does not know
     try:
         app()
-    except BrokenPipeError:
-        # The reader has seen enough; without this, Python complains once more when it flushes at exit.
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # there the reader has seen enough
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        # Without this, Python complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:

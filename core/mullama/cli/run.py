@@ -84,7 +84,10 @@ def _given(**options: Any) -> dict[str, Any]:
 def _with_piped_text(prompt: str | None) -> str | None:
     if sys.stdin is None or sys.stdin.isatty():
         return prompt
-    piped = sys.stdin.read().strip()
+    try:
+        piped = sys.stdin.buffer.read().decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise Problem(f"the text piped in is not UTF-8 (at byte {error.start}): convert it first, as with iconv") from error
     return "\n\n".join(part for part in (prompt, piped) if part) or None
 
 

@@ -4,29 +4,40 @@ declare(strict_types=1);
 
 namespace Mullama\Runtime;
 
-use FFI\CData;
-
 /** An object of the library. It is released by `close()`, and by being forgotten. */
 abstract class Handle
 {
-    protected CData $handle;
-    protected bool $closed = false;
+    /** What calls go through. */
+    protected \FFI|Closed $library;
+
+    /** The address of the object; nothing in PHP follows it. */
+    protected int $handle;
 
     /** Whether `close()` was called. */
     final public function isClosed(): bool
     {
-        return $this->closed;
+        return $this->library instanceof Closed;
     }
 
-    /** What `var_dump` shows; not the memory behind the object. */
+    final protected function own(\FFI $library, int $handle): void
+    {
+        $this->library = $library;
+        $this->handle = $handle;
+    }
+
     final public function __debugInfo(): array
     {
-        return ['closed' => $this->closed];
+        return ['closed' => $this->isClosed()];
     }
 
     final public function __serialize(): array
     {
         throw new \LogicException('a ' . static::class . ' cannot be serialized; it lives in this process');
+    }
+
+    final public function __unserialize(array $data): void
+    {
+        throw new \LogicException('a ' . static::class . ' cannot be unserialized; it lives in a process');
     }
 
     private function __clone()

@@ -6,7 +6,7 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use FFI\CData;
+use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 use Mullama\Runtime\Text;
 
@@ -25,10 +25,10 @@ final class Context extends Handle
     }
 
     /** @internal */
-    public static function adopt(CData $handle, Model $model): self
+    public static function adopt(int $handle, Model $model): self
     {
         $self = new self();
-        $self->handle = $handle;
+        $self->own(Native::$ffi, $handle);
         $self->model = $model;
 
         return $self;
@@ -37,7 +37,7 @@ final class Context extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->closed = true;
+        $this->library = new Closed(static fn (): \Throwable => Native::closed('context'));
         Native::$ffi->mullama_context_close($this->handle);
     }
 
@@ -58,7 +58,7 @@ final class Context extends Handle
     {
         $out = clone Native::$contextInfo;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_get_info($this->handle, $out, $err);
+        $code = $this->library->mullama_context_get_info($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -73,12 +73,7 @@ final class Context extends Handle
      */
     public function nCtx(): int
     {
-        $value = Native::$ffi->mullama_context_n_ctx($this->handle);
-        if (!$value && $this->closed) {
-            throw Native::closed($this);
-        }
-
-        return $value;
+        return $this->library->mullama_context_n_ctx($this->handle);
     }
 
     /**
@@ -93,7 +88,7 @@ final class Context extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_warnings($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_context_warnings($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -114,7 +109,7 @@ final class Context extends Handle
     public function setThreads(int $nThreads, int $nThreadsBatch): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_set_threads(
+        $code = $this->library->mullama_context_set_threads(
             $this->handle,
             Native::i32($nThreads, 'nThreads'),
             Native::i32($nThreadsBatch, 'nThreadsBatch'),
@@ -135,7 +130,7 @@ final class Context extends Handle
     public function setEmbeddings(bool $embeddings): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_set_embeddings($this->handle, (int) $embeddings, $err);
+        $code = $this->library->mullama_context_set_embeddings($this->handle, (int) $embeddings, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -151,7 +146,7 @@ final class Context extends Handle
     public function setCausalAttention(bool $causal): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_set_causal_attention($this->handle, (int) $causal, $err);
+        $code = $this->library->mullama_context_set_causal_attention($this->handle, (int) $causal, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -180,7 +175,7 @@ final class Context extends Handle
         $keep = [];
         $options = Options::decodeOptions($keep, $sequence, $position, $outputs);
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_decode(
+        $code = $this->library->mullama_context_decode(
             $this->handle,
             Native::fromInts($tokens, 'tokens'),
             \count($tokens),
@@ -221,7 +216,7 @@ final class Context extends Handle
         $keep = [];
         $batch = Options::batch($keep, $tokens, $embeddings, $positions, $sequences, $sequenceCounts, $outputs);
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_decode_batch($this->handle, $batch, $err);
+        $code = $this->library->mullama_context_decode_batch($this->handle, $batch, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -240,7 +235,7 @@ final class Context extends Handle
     public function encode(array $tokens): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_encode(
+        $code = $this->library->mullama_context_encode(
             $this->handle,
             Native::fromInts($tokens, 'tokens'),
             \count($tokens),
@@ -271,7 +266,13 @@ final class Context extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_logits($this->handle, Native::i32($index, 'index'), $out, $outLen, $err);
+        $code = $this->library->mullama_context_logits(
+            $this->handle,
+            Native::i32($index, 'index'),
+            $out,
+            $outLen,
+            $err,
+        );
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -292,7 +293,7 @@ final class Context extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_all_logits($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_context_all_logits($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -307,12 +308,7 @@ final class Context extends Handle
      */
     public function nOutputs(): int
     {
-        $value = Native::$ffi->mullama_context_n_outputs($this->handle);
-        if (!$value && $this->closed) {
-            throw Native::closed($this);
-        }
-
-        return $value;
+        return $this->library->mullama_context_n_outputs($this->handle);
     }
 
     /**
@@ -329,7 +325,7 @@ final class Context extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_embeddings(
+        $code = $this->library->mullama_context_embeddings(
             $this->handle,
             Native::i32($index, 'index'),
             $out,
@@ -356,7 +352,7 @@ final class Context extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_all_embeddings($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_context_all_embeddings($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -378,7 +374,7 @@ final class Context extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_sequence_embeddings(
+        $code = $this->library->mullama_context_sequence_embeddings(
             $this->handle,
             Native::i32($sequence, 'sequence'),
             $out,
@@ -406,7 +402,7 @@ final class Context extends Handle
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_remove(
+        $code = $this->library->mullama_context_memory_remove(
             $this->handle,
             Native::i32($sequence, 'sequence'),
             Native::i32($start, 'start'),
@@ -434,7 +430,7 @@ final class Context extends Handle
     public function memoryCopy(int $source, int $target, int $start = 0, int $end = -1): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_copy(
+        $code = $this->library->mullama_context_memory_copy(
             $this->handle,
             Native::i32($source, 'source'),
             Native::i32($target, 'target'),
@@ -457,7 +453,7 @@ final class Context extends Handle
     public function memoryKeep(int $sequence): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_keep($this->handle, Native::i32($sequence, 'sequence'), $err);
+        $code = $this->library->mullama_context_memory_keep($this->handle, Native::i32($sequence, 'sequence'), $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -476,7 +472,7 @@ final class Context extends Handle
     public function memoryShift(int $sequence, int $start, int $end, int $delta): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_shift(
+        $code = $this->library->mullama_context_memory_shift(
             $this->handle,
             Native::i32($sequence, 'sequence'),
             Native::i32($start, 'start'),
@@ -502,7 +498,7 @@ final class Context extends Handle
     public function memoryDivide(int $sequence, int $start, int $end, int $divisor): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_divide(
+        $code = $this->library->mullama_context_memory_divide(
             $this->handle,
             Native::i32($sequence, 'sequence'),
             Native::i32($start, 'start'),
@@ -527,7 +523,12 @@ final class Context extends Handle
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_min($this->handle, Native::i32($sequence, 'sequence'), $out, $err);
+        $code = $this->library->mullama_context_memory_min(
+            $this->handle,
+            Native::i32($sequence, 'sequence'),
+            $out,
+            $err,
+        );
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -547,7 +548,12 @@ final class Context extends Handle
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_max($this->handle, Native::i32($sequence, 'sequence'), $out, $err);
+        $code = $this->library->mullama_context_memory_max(
+            $this->handle,
+            Native::i32($sequence, 'sequence'),
+            $out,
+            $err,
+        );
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -566,7 +572,7 @@ final class Context extends Handle
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_can_shift($this->handle, $out, $err);
+        $code = $this->library->mullama_context_memory_can_shift($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -584,7 +590,7 @@ final class Context extends Handle
     public function memoryClear(bool $data = false): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_clear($this->handle, (int) $data, $err);
+        $code = $this->library->mullama_context_memory_clear($this->handle, (int) $data, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -603,7 +609,7 @@ final class Context extends Handle
     {
         $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_state_size(
+        $code = $this->library->mullama_context_state_size(
             $this->handle,
             Native::i32($sequence, 'sequence'),
             $flags,
@@ -631,7 +637,7 @@ final class Context extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_save_state(
+        $code = $this->library->mullama_context_save_state(
             $this->handle,
             Native::i32($sequence, 'sequence'),
             $flags,
@@ -661,7 +667,7 @@ final class Context extends Handle
     public function loadState(string $state, int $sequence = -1): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_load_state(
+        $code = $this->library->mullama_context_load_state(
             $this->handle,
             $state,
             \strlen($state),
@@ -687,7 +693,7 @@ final class Context extends Handle
     public function saveStateFile(string $path, array $tokens = [], int $sequence = -1, int $flags = 0): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_save_state_file(
+        $code = $this->library->mullama_context_save_state_file(
             $this->handle,
             $path,
             \strlen($path),
@@ -717,7 +723,7 @@ final class Context extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_load_state_file(
+        $code = $this->library->mullama_context_load_state_file(
             $this->handle,
             $path,
             \strlen($path),
@@ -746,7 +752,7 @@ final class Context extends Handle
     {
         $out = clone Native::$contextTimings;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_get_timings($this->handle, $out, $err);
+        $code = $this->library->mullama_context_get_timings($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -763,7 +769,7 @@ final class Context extends Handle
     public function resetTimings(): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_reset_timings($this->handle, $err);
+        $code = $this->library->mullama_context_reset_timings($this->handle, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -780,7 +786,7 @@ final class Context extends Handle
     {
         $out = clone Native::$memoryUsage;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_usage($this->handle, $out, $err);
+        $code = $this->library->mullama_context_memory_usage($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -799,7 +805,7 @@ final class Context extends Handle
     {
         $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_buffer_count($this->handle, $out, $err);
+        $code = $this->library->mullama_context_memory_buffer_count($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -819,7 +825,7 @@ final class Context extends Handle
     {
         $out = clone Native::$memoryUsage;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_memory_buffer($this->handle, Native::size($index, 'index'), $out, $err);
+        $code = $this->library->mullama_context_memory_buffer($this->handle, Native::size($index, 'index'), $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -1025,9 +1031,9 @@ final class Context extends Handle
             $addGenerationPrompt,
             $enableThinking,
         );
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_context_generate(
+        $code = $this->library->mullama_context_generate(
             $this->handle,
             $prompt,
             \strlen($prompt ?? ''),
@@ -1035,7 +1041,7 @@ final class Context extends Handle
             \count($tokens ?? []),
             $messages,
             \strlen($messages ?? ''),
-            $sampler?->handle,
+            $sampler?->handle ?? 0,
             $options,
             $sampling,
             $chat,

@@ -6,6 +6,8 @@ declare(strict_types=1);
 
 namespace Mullama;
 
+use Mullama\Runtime\Closed;
+
 /** Why something failed. */
 enum ErrorCode: int
 {

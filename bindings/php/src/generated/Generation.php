@@ -6,7 +6,7 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use FFI\CData;
+use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 use Mullama\Runtime\TextGeneration;
 
@@ -30,10 +30,10 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
     }
 
     /** @internal */
-    public static function adopt(CData $handle, Context $context): self
+    public static function adopt(int $handle, Context $context): self
     {
         $self = new self();
-        $self->handle = $handle;
+        $self->own(Native::$ffi, $handle);
         $self->context = $context;
 
         return $self;
@@ -42,7 +42,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->closed = true;
+        $this->library = new Closed(static fn (): \Throwable => Native::closed('generation'));
         Native::$ffi->mullama_generation_close($this->handle);
     }
 
@@ -68,7 +68,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
         $outStatus = clone Native::$i32;
         $err = clone Native::$error;
         foreach (Native::slices($timeout) as $milliseconds) {
-            $code = Native::$ffi->mullama_generation_next($this->handle, $milliseconds, $out, $outStatus, $err);
+            $code = $this->library->mullama_generation_next($this->handle, $milliseconds, $out, $outStatus, $err);
             if ($code !== 0) {
                 throw Native::failure($code, $err);
             }
@@ -110,7 +110,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
         $outStatus = clone Native::$i32;
         $err = clone Native::$error;
         foreach (Native::slices($timeout) as $milliseconds) {
-            $code = Native::$ffi->mullama_generation_run($this->handle, $milliseconds, $outStatus, $err);
+            $code = $this->library->mullama_generation_run($this->handle, $milliseconds, $outStatus, $err);
             if ($code !== 0) {
                 throw Native::failure($code, $err);
             }
@@ -140,7 +140,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_generation_text($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_generation_text($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -160,7 +160,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_generation_tokens($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_generation_tokens($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -180,7 +180,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_generation_prompt_tokens($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_generation_prompt_tokens($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -199,7 +199,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
     {
         $out = clone Native::$generationResult;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_generation_get_result($this->handle, $out, $err);
+        $code = $this->library->mullama_generation_get_result($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -222,7 +222,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
         $outStatus = clone Native::$i32;
         $err = clone Native::$error;
         foreach (Native::slices($timeout) as $milliseconds) {
-            $code = Native::$ffi->mullama_generation_prepare($this->handle, $milliseconds, $outStatus, $err);
+            $code = $this->library->mullama_generation_prepare($this->handle, $milliseconds, $outStatus, $err);
             if ($code !== 0) {
                 throw Native::failure($code, $err);
             }
@@ -247,7 +247,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_generation_logits($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_generation_logits($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -267,7 +267,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_generation_choose($this->handle, $out, $err);
+        $code = $this->library->mullama_generation_choose($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -289,7 +289,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
     {
         $out = clone Native::$tokenEvent;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_generation_accept($this->handle, Native::i32($token, 'token'), $out, $err);
+        $code = $this->library->mullama_generation_accept($this->handle, Native::i32($token, 'token'), $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -308,7 +308,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
     {
         $out = clone Native::$tokenEvent;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_generation_finish($this->handle, $out, $err);
+        $code = $this->library->mullama_generation_finish($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }

@@ -6,7 +6,7 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use FFI\CData;
+use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 
 /**
@@ -27,10 +27,10 @@ final class Log extends Handle implements \IteratorAggregate
     }
 
     /** @internal */
-    public static function adopt(CData $handle): self
+    public static function adopt(int $handle): self
     {
         $self = new self();
-        $self->handle = $handle;
+        $self->own(Native::$ffi, $handle);
 
         return $self;
     }
@@ -38,7 +38,7 @@ final class Log extends Handle implements \IteratorAggregate
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->closed = true;
+        $this->library = new Closed(static fn (): \Throwable => Native::closed('log'));
         Native::$ffi->mullama_log_close($this->handle);
     }
 
@@ -57,7 +57,7 @@ final class Log extends Handle implements \IteratorAggregate
         $outStatus = clone Native::$i32;
         $err = clone Native::$error;
         foreach (Native::slices($timeout) as $milliseconds) {
-            $code = Native::$ffi->mullama_log_next($this->handle, $milliseconds, $out, $outStatus, $err);
+            $code = $this->library->mullama_log_next($this->handle, $milliseconds, $out, $outStatus, $err);
             if ($code !== 0) {
                 throw Native::failure($code, $err);
             }

@@ -6,8 +6,8 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use FFI\CData;
 use Mullama\Runtime\Callback;
+use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 
 /**
@@ -78,7 +78,7 @@ final class Model extends Handle
             $kvOverrides,
             $splitPaths,
         );
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
         $call = new Callback($progress);
         $code = $call->run(fn (): int => $ffi->mullama_model_load(
@@ -93,7 +93,7 @@ final class Model extends Handle
         if ($code !== 0) {
             throw $call->thrown(Native::failure($code, $err));
         }
-        $this->handle = $out[0];
+        $this->own($ffi, $out[0]);
         $call->rethrow($this->__destruct(...));
     }
 
@@ -103,10 +103,10 @@ final class Model extends Handle
     }
 
     /** @internal */
-    public static function adopt(CData $handle): self
+    public static function adopt(int $handle): self
     {
         $self = (new \ReflectionClass(self::class))->newInstanceWithoutConstructor();
-        $self->handle = $handle;
+        $self->own(Native::$ffi, $handle);
 
         return $self;
     }
@@ -114,7 +114,7 @@ final class Model extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->closed = true;
+        $this->library = new Closed(static fn (): \Throwable => Native::closed('model'));
         Native::$ffi->mullama_model_close($this->handle);
     }
 
@@ -128,7 +128,7 @@ final class Model extends Handle
     {
         $out = clone Native::$modelInfo;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_get_info($this->handle, $out, $err);
+        $code = $this->library->mullama_model_get_info($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -143,12 +143,7 @@ final class Model extends Handle
      */
     public function nVocab(): int
     {
-        $value = Native::$ffi->mullama_model_n_vocab($this->handle);
-        if (!$value && $this->closed) {
-            throw Native::closed($this);
-        }
-
-        return $value;
+        return $this->library->mullama_model_n_vocab($this->handle);
     }
 
     /**
@@ -162,7 +157,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_warnings($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_model_warnings($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -183,7 +178,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_metadata($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_model_metadata($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -200,12 +195,7 @@ final class Model extends Handle
      */
     public function metadataCount(): int
     {
-        $value = Native::$ffi->mullama_model_metadata_count($this->handle);
-        if (!$value && $this->closed) {
-            throw Native::closed($this);
-        }
-
-        return Native::count($value);
+        return Native::count($this->library->mullama_model_metadata_count($this->handle));
     }
 
     /**
@@ -220,7 +210,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_metadata_value($this->handle, $key, \strlen($key), $out, $outLen, $err);
+        $code = $this->library->mullama_model_metadata_value($this->handle, $key, \strlen($key), $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -242,7 +232,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_chat_template(
+        $code = $this->library->mullama_model_chat_template(
             $this->handle,
             $name,
             \strlen($name ?? ''),
@@ -271,7 +261,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_class_label(
+        $code = $this->library->mullama_model_class_label(
             $this->handle,
             Native::u32($index, 'index'),
             $out,
@@ -302,7 +292,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_tokenize(
+        $code = $this->library->mullama_model_tokenize(
             $this->handle,
             $text,
             \strlen($text),
@@ -336,7 +326,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_detokenize(
+        $code = $this->library->mullama_model_detokenize(
             $this->handle,
             Native::fromInts($tokens, 'tokens'),
             \count($tokens),
@@ -369,7 +359,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_token_piece(
+        $code = $this->library->mullama_model_token_piece(
             $this->handle,
             Native::i32($token, 'token'),
             (int) $special,
@@ -399,7 +389,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_token_text(
+        $code = $this->library->mullama_model_token_text(
             $this->handle,
             Native::i32($token, 'token'),
             $out,
@@ -427,7 +417,7 @@ final class Model extends Handle
     {
         $out = clone Native::$u64;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_token_attributes($this->handle, Native::i32($token, 'token'), $out, $err);
+        $code = $this->library->mullama_model_token_attributes($this->handle, Native::i32($token, 'token'), $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -447,7 +437,7 @@ final class Model extends Handle
     {
         $out = clone Native::$f32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_token_score($this->handle, Native::i32($token, 'token'), $out, $err);
+        $code = $this->library->mullama_model_token_score($this->handle, Native::i32($token, 'token'), $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -467,7 +457,7 @@ final class Model extends Handle
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_token_is_end($this->handle, Native::i32($token, 'token'), $out, $err);
+        $code = $this->library->mullama_model_token_is_end($this->handle, Native::i32($token, 'token'), $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -487,7 +477,7 @@ final class Model extends Handle
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_token_is_control($this->handle, Native::i32($token, 'token'), $out, $err);
+        $code = $this->library->mullama_model_token_is_control($this->handle, Native::i32($token, 'token'), $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -506,7 +496,7 @@ final class Model extends Handle
     {
         $out = clone Native::$specialTokens;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_special_tokens($this->handle, $out, $err);
+        $code = $this->library->mullama_model_special_tokens($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -526,7 +516,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_end_tokens($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_model_end_tokens($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -548,7 +538,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_suppressed_tokens($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_model_suppressed_tokens($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -603,7 +593,7 @@ final class Model extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_apply_chat_template(
+        $code = $this->library->mullama_model_apply_chat_template(
             $this->handle,
             $messages,
             \strlen($messages),
@@ -708,9 +698,9 @@ final class Model extends Handle
             $fullSwa,
             $embeddings,
         );
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_create_context($this->handle, $options, $out, $err);
+        $code = $this->library->mullama_model_create_context($this->handle, $options, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -833,9 +823,9 @@ final class Model extends Handle
             $jsonSchema,
             $order,
         );
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_create_sampler($this->handle, $options, $out, $err);
+        $code = $this->library->mullama_model_create_sampler($this->handle, $options, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -852,9 +842,9 @@ final class Model extends Handle
      */
     public function createSamplerChain(): Sampler
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_model_create_sampler_chain($this->handle, $out, $err);
+        $code = $this->library->mullama_model_create_sampler_chain($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }

@@ -137,7 +137,7 @@ final class Mullama
     public static function openLog(bool $fromStart = false): Log
     {
         $ffi = Native::ffi();
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
         $code = $ffi->mullama_open_log((int) $fromStart, $out, $err);
         if ($code !== 0) {

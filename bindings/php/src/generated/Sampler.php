@@ -6,7 +6,7 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use FFI\CData;
+use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 
 /** A chain of samplers with its random numbers and its history. */
@@ -24,10 +24,10 @@ final class Sampler extends Handle
     }
 
     /** @internal */
-    public static function adopt(CData $handle, Model $model): self
+    public static function adopt(int $handle, Model $model): self
     {
         $self = new self();
-        $self->handle = $handle;
+        $self->own(Native::$ffi, $handle);
         $self->model = $model;
 
         return $self;
@@ -36,7 +36,7 @@ final class Sampler extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->closed = true;
+        $this->library = new Closed(static fn (): \Throwable => Native::closed('sampler'));
         Native::$ffi->mullama_sampler_close($this->handle);
     }
 
@@ -55,7 +55,7 @@ final class Sampler extends Handle
     public function addGreedy(): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_greedy($this->handle, $err);
+        $code = $this->library->mullama_sampler_add_greedy($this->handle, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -71,7 +71,7 @@ final class Sampler extends Handle
     public function addDist(?int $seed = null): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_dist(
+        $code = $this->library->mullama_sampler_add_dist(
             $this->handle,
             $seed === null ? 4294967295 : Native::u32($seed, 'seed'),
             $err,
@@ -91,7 +91,7 @@ final class Sampler extends Handle
     public function addTopK(int $k): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_top_k($this->handle, Native::i32($k, 'k'), $err);
+        $code = $this->library->mullama_sampler_add_top_k($this->handle, Native::i32($k, 'k'), $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -109,7 +109,7 @@ final class Sampler extends Handle
     public function addTopP(float $p, int $minKeep = 1): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_top_p($this->handle, $p, Native::size($minKeep, 'minKeep'), $err);
+        $code = $this->library->mullama_sampler_add_top_p($this->handle, $p, Native::size($minKeep, 'minKeep'), $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -126,7 +126,7 @@ final class Sampler extends Handle
     public function addMinP(float $p, int $minKeep = 1): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_min_p($this->handle, $p, Native::size($minKeep, 'minKeep'), $err);
+        $code = $this->library->mullama_sampler_add_min_p($this->handle, $p, Native::size($minKeep, 'minKeep'), $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -144,7 +144,7 @@ final class Sampler extends Handle
     public function addTypical(float $p, int $minKeep = 1): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_typical($this->handle, $p, Native::size($minKeep, 'minKeep'), $err);
+        $code = $this->library->mullama_sampler_add_typical($this->handle, $p, Native::size($minKeep, 'minKeep'), $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -162,7 +162,12 @@ final class Sampler extends Handle
     public function addTailFree(float $z, int $minKeep = 1): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_tail_free($this->handle, $z, Native::size($minKeep, 'minKeep'), $err);
+        $code = $this->library->mullama_sampler_add_tail_free(
+            $this->handle,
+            $z,
+            Native::size($minKeep, 'minKeep'),
+            $err,
+        );
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -178,7 +183,7 @@ final class Sampler extends Handle
     public function addTemperature(float $temperature): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_temperature($this->handle, $temperature, $err);
+        $code = $this->library->mullama_sampler_add_temperature($this->handle, $temperature, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -197,7 +202,7 @@ final class Sampler extends Handle
     public function addDynamicTemperature(float $temperature, float $range, float $exponent = 1.0): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_dynamic_temperature(
+        $code = $this->library->mullama_sampler_add_dynamic_temperature(
             $this->handle,
             $temperature,
             $range,
@@ -219,7 +224,7 @@ final class Sampler extends Handle
     public function addTopNSigma(float $n): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_top_n_sigma($this->handle, $n, $err);
+        $code = $this->library->mullama_sampler_add_top_n_sigma($this->handle, $n, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -238,7 +243,7 @@ final class Sampler extends Handle
     public function addXtc(float $probability, float $threshold, int $minKeep = 1, ?int $seed = null): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_xtc(
+        $code = $this->library->mullama_sampler_add_xtc(
             $this->handle,
             $probability,
             $threshold,
@@ -264,7 +269,7 @@ final class Sampler extends Handle
     public function addMirostat(float $tau = 5.0, float $eta = 0.1, int $m = 100, ?int $seed = null): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_mirostat(
+        $code = $this->library->mullama_sampler_add_mirostat(
             $this->handle,
             $tau,
             $eta,
@@ -289,7 +294,7 @@ final class Sampler extends Handle
     public function addMirostatV2(float $tau = 5.0, float $eta = 0.1, ?int $seed = null): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_mirostat_v2(
+        $code = $this->library->mullama_sampler_add_mirostat_v2(
             $this->handle,
             $tau,
             $eta,
@@ -313,7 +318,7 @@ final class Sampler extends Handle
     public function addAdaptiveP(float $target, float $decay = 0.9, ?int $seed = null): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_adaptive_p(
+        $code = $this->library->mullama_sampler_add_adaptive_p(
             $this->handle,
             $target,
             $decay,
@@ -344,7 +349,7 @@ final class Sampler extends Handle
         array $breakers = [],
     ): void {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_dry(
+        $code = $this->library->mullama_sampler_add_dry(
             $this->handle,
             $multiplier,
             $base,
@@ -376,7 +381,7 @@ final class Sampler extends Handle
         float $presence = 0.0,
     ): void {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_penalties(
+        $code = $this->library->mullama_sampler_add_penalties(
             $this->handle,
             Native::i32($lastN, 'lastN'),
             $repeat,
@@ -401,7 +406,7 @@ final class Sampler extends Handle
     public function addLogitBias(array $tokens, array|Floats $biases): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_logit_bias(
+        $code = $this->library->mullama_sampler_add_logit_bias(
             $this->handle,
             Native::fromInts($tokens, 'tokens'),
             \count($tokens),
@@ -423,7 +428,7 @@ final class Sampler extends Handle
     public function addInfill(): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_infill($this->handle, $err);
+        $code = $this->library->mullama_sampler_add_infill($this->handle, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -449,7 +454,7 @@ final class Sampler extends Handle
         array $triggerTokens = [],
     ): void {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_add_grammar(
+        $code = $this->library->mullama_sampler_add_grammar(
             $this->handle,
             $grammar,
             \strlen($grammar),
@@ -476,7 +481,7 @@ final class Sampler extends Handle
     public function remove(int $index): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_remove($this->handle, Native::size($index, 'index'), $err);
+        $code = $this->library->mullama_sampler_remove($this->handle, Native::size($index, 'index'), $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -494,7 +499,7 @@ final class Sampler extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_names($this->handle, $out, $outLen, $err);
+        $code = $this->library->mullama_sampler_names($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -515,7 +520,7 @@ final class Sampler extends Handle
     {
         $out = clone Native::$u32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_seed($this->handle, $out, $err);
+        $code = $this->library->mullama_sampler_seed($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -537,7 +542,7 @@ final class Sampler extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_apply(
+        $code = $this->library->mullama_sampler_apply(
             $this->handle,
             Native::fromFloats($logits, 'logits'),
             \count($logits),
@@ -566,7 +571,7 @@ final class Sampler extends Handle
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_choose(
+        $code = $this->library->mullama_sampler_choose(
             $this->handle,
             Native::fromFloats($logits, 'logits'),
             \count($logits),
@@ -594,7 +599,7 @@ final class Sampler extends Handle
     {
         $out = clone Native::$i32;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_sample(
+        $code = $this->library->mullama_sampler_sample(
             $this->handle,
             $context->handle,
             Native::i32($index, 'index'),
@@ -619,7 +624,7 @@ final class Sampler extends Handle
     public function accept(int $token): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_accept($this->handle, Native::i32($token, 'token'), $err);
+        $code = $this->library->mullama_sampler_accept($this->handle, Native::i32($token, 'token'), $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -634,7 +639,7 @@ final class Sampler extends Handle
     public function reset(): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_reset($this->handle, $err);
+        $code = $this->library->mullama_sampler_reset($this->handle, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -649,9 +654,9 @@ final class Sampler extends Handle
      */
     public function clone(): Sampler
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->mullama_sampler_clone($this->handle, $out, $err);
+        $code = $this->library->mullama_sampler_clone($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }

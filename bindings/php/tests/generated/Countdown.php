@@ -6,7 +6,7 @@ declare(strict_types=1);
 
 namespace Fixture;
 
-use FFI\CData;
+use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 use Mullama\Runtime\TextGeneration;
 use Mullama\TimeoutException;
@@ -30,10 +30,10 @@ final class Countdown extends Handle implements \IteratorAggregate, TextGenerati
     }
 
     /** @internal */
-    public static function adopt(CData $handle, Store $store): self
+    public static function adopt(int $handle, Store $store): self
     {
         $self = new self();
-        $self->handle = $handle;
+        $self->own(Native::$ffi, $handle);
         $self->store = $store;
 
         return $self;
@@ -42,7 +42,7 @@ final class Countdown extends Handle implements \IteratorAggregate, TextGenerati
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->closed = true;
+        $this->library = new Closed(static fn (): \Throwable => Native::closed('countdown'));
         Native::$ffi->fixture_countdown_close($this->handle);
     }
 
@@ -68,7 +68,7 @@ final class Countdown extends Handle implements \IteratorAggregate, TextGenerati
         $outStatus = clone Native::$i32;
         $err = clone Native::$error;
         foreach (Native::slices($timeout) as $milliseconds) {
-            $code = Native::$ffi->fixture_countdown_next($this->handle, $milliseconds, $out, $outStatus, $err);
+            $code = $this->library->fixture_countdown_next($this->handle, $milliseconds, $out, $outStatus, $err);
             if ($code !== 0) {
                 throw Native::failure($code, $err);
             }
@@ -110,7 +110,7 @@ final class Countdown extends Handle implements \IteratorAggregate, TextGenerati
         $outStatus = clone Native::$i32;
         $err = clone Native::$error;
         foreach (Native::slices($timeout) as $milliseconds) {
-            $code = Native::$ffi->fixture_countdown_run($this->handle, $milliseconds, $outStatus, $err);
+            $code = $this->library->fixture_countdown_run($this->handle, $milliseconds, $outStatus, $err);
             if ($code !== 0) {
                 throw Native::failure($code, $err);
             }
@@ -140,7 +140,7 @@ final class Countdown extends Handle implements \IteratorAggregate, TextGenerati
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_countdown_text($this->handle, $out, $outLen, $err);
+        $code = $this->library->fixture_countdown_text($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -159,7 +159,7 @@ final class Countdown extends Handle implements \IteratorAggregate, TextGenerati
     {
         $out = clone Native::$countResult;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_countdown_get_result($this->handle, $out, $err);
+        $code = $this->library->fixture_countdown_get_result($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }

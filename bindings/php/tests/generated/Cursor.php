@@ -6,8 +6,8 @@ declare(strict_types=1);
 
 namespace Fixture;
 
-use FFI\CData;
 use Mullama\Floats;
+use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 
 /** A position in a store. One call at a time, except {@see Cursor::release()} and {@see Cursor::cancel()}. */
@@ -25,10 +25,10 @@ final class Cursor extends Handle
     }
 
     /** @internal */
-    public static function adopt(CData $handle, Store $store): self
+    public static function adopt(int $handle, Store $store): self
     {
         $self = new self();
-        $self->handle = $handle;
+        $self->own(Native::$ffi, $handle);
         $self->store = $store;
 
         return $self;
@@ -37,7 +37,7 @@ final class Cursor extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->closed = true;
+        $this->library = new Closed(static fn (): \Throwable => Native::closed('cursor'));
         Native::$ffi->fixture_cursor_close($this->handle);
     }
 
@@ -59,7 +59,7 @@ final class Cursor extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_cursor_step($this->handle, $out, $outLen, $err);
+        $code = $this->library->fixture_cursor_step($this->handle, $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -80,7 +80,13 @@ final class Cursor extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_cursor_floats($this->handle, Native::size($count, 'count'), $out, $outLen, $err);
+        $code = $this->library->fixture_cursor_floats(
+            $this->handle,
+            Native::size($count, 'count'),
+            $out,
+            $outLen,
+            $err,
+        );
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -97,9 +103,9 @@ final class Cursor extends Handle
      */
     public function clone(): Cursor
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_cursor_clone($this->handle, $out, $err);
+        $code = $this->library->fixture_cursor_clone($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -118,7 +124,7 @@ final class Cursor extends Handle
     public function wait(): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_cursor_wait($this->handle, $err);
+        $code = $this->library->fixture_cursor_wait($this->handle, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -131,12 +137,7 @@ final class Cursor extends Handle
      */
     public function isWaiting(): bool
     {
-        $value = Native::$ffi->fixture_cursor_is_waiting($this->handle);
-        if (!$value && $this->closed) {
-            throw Native::closed($this);
-        }
-
-        return $value !== 0;
+        return $this->library->fixture_cursor_is_waiting($this->handle) !== 0;
     }
 
     /** Lets {@see Cursor::wait()} return. */

@@ -9,7 +9,6 @@ namespace Fixture;
 use FFI\CData;
 use Mullama\Runtime\Binding;
 use Mullama\Runtime\Callback;
-use Mullama\Runtime\Handle;
 
 /**
  * The library as PHP's FFI shows it, and one object of each C type for calls to copy: `clone` is the fastest way to a
@@ -146,8 +145,6 @@ final class Native extends Binding
 
         /* store */
         typedef int32_t fixture_entry_kind;
-        typedef struct fixture_store fixture_store;
-        typedef struct fixture_cursor fixture_cursor;
         typedef int32_t (*fixture_visitor)(size_t index, const void *key, size_t key_len, fixture_entry_kind kind, void *user);
         typedef void (*fixture_listener)(double part, void *user);
         typedef struct fixture_store_info {
@@ -161,32 +158,31 @@ final class Native extends Binding
             size_t sizes_len;
         } fixture_store_info;
         void fixture_store_info_init(fixture_store_info *out, size_t struct_size);
-        int32_t fixture_store_open(const void *name, size_t name_len, const void *note, size_t note_len, fixture_listener listener, void *listener_user, fixture_store **out, fixture_error **err);
-        int32_t fixture_store_from_keys(const void *keys, size_t keys_len, fixture_store **out, fixture_error **err);
-        int32_t fixture_store_get_info(fixture_store *store, fixture_store_info *out, fixture_error **err);
-        size_t fixture_store_count(fixture_store *store);
-        size_t fixture_store_size(fixture_store *store);
-        const void *fixture_store_name(fixture_store *store, size_t *out_len);
-        int32_t fixture_store_put(fixture_store *store, const void *key, size_t key_len, const void *text, size_t text_len, fixture_error **err);
-        int32_t fixture_store_find(fixture_store *store, const void *key, size_t key_len, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_store_import(fixture_store *store, fixture_store *other, fixture_store *third, fixture_error **err);
-        int32_t fixture_store_visit(fixture_store *store, fixture_visitor visitor, void *visitor_user, size_t *out, fixture_error **err);
-        int32_t fixture_store_open_cursor(fixture_store *store, fixture_cursor **out, fixture_error **err);
-        int32_t fixture_store_find_cursor(fixture_store *store, const void *key, size_t key_len, fixture_cursor **out, fixture_error **err);
-        int32_t fixture_cursor_step(fixture_cursor *cursor, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_cursor_floats(fixture_cursor *cursor, size_t count, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_cursor_clone(fixture_cursor *cursor, fixture_cursor **out, fixture_error **err);
-        int32_t fixture_cursor_wait(fixture_cursor *cursor, fixture_error **err);
-        int32_t fixture_cursor_is_waiting(fixture_cursor *cursor);
-        void fixture_cursor_release(fixture_cursor *cursor);
-        void fixture_cursor_cancel(fixture_cursor *cursor);
-        void fixture_store_close(fixture_store *store);
-        void fixture_store_free(fixture_store *store);
-        void fixture_cursor_close(fixture_cursor *cursor);
-        void fixture_cursor_free(fixture_cursor *cursor);
+        int32_t fixture_store_open(const void *name, size_t name_len, const void *note, size_t note_len, fixture_listener listener, void *listener_user, size_t *out, fixture_error **err);
+        int32_t fixture_store_from_keys(const void *keys, size_t keys_len, size_t *out, fixture_error **err);
+        int32_t fixture_store_get_info(size_t store, fixture_store_info *out, fixture_error **err);
+        size_t fixture_store_count(size_t store);
+        size_t fixture_store_size(size_t store);
+        const void *fixture_store_name(size_t store, size_t *out_len);
+        int32_t fixture_store_put(size_t store, const void *key, size_t key_len, const void *text, size_t text_len, fixture_error **err);
+        int32_t fixture_store_find(size_t store, const void *key, size_t key_len, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_store_import(size_t store, size_t other, size_t third, fixture_error **err);
+        int32_t fixture_store_visit(size_t store, fixture_visitor visitor, void *visitor_user, size_t *out, fixture_error **err);
+        int32_t fixture_store_open_cursor(size_t store, size_t *out, fixture_error **err);
+        int32_t fixture_store_find_cursor(size_t store, const void *key, size_t key_len, size_t *out, fixture_error **err);
+        int32_t fixture_cursor_step(size_t cursor, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_cursor_floats(size_t cursor, size_t count, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_cursor_clone(size_t cursor, size_t *out, fixture_error **err);
+        int32_t fixture_cursor_wait(size_t cursor, fixture_error **err);
+        int32_t fixture_cursor_is_waiting(size_t cursor);
+        void fixture_cursor_release(size_t cursor);
+        void fixture_cursor_cancel(size_t cursor);
+        void fixture_store_close(size_t store);
+        void fixture_store_free(size_t store);
+        void fixture_cursor_close(size_t cursor);
+        void fixture_cursor_free(size_t cursor);
 
         /* streams */
-        typedef struct fixture_countdown fixture_countdown;
         typedef struct fixture_tick {
             uint32_t struct_size;
             int32_t number;
@@ -206,14 +202,14 @@ final class Native extends Binding
         void fixture_tick_init(fixture_tick *out, size_t struct_size);
         void fixture_count_result_init(fixture_count_result *out, size_t struct_size);
         void fixture_count_options_init(fixture_count_options *out, size_t struct_size);
-        int32_t fixture_store_count_down(fixture_store *store, int32_t start, const fixture_count_options *options, fixture_countdown **out, fixture_error **err);
-        int32_t fixture_countdown_next(fixture_countdown *countdown, int32_t timeout_ms, fixture_tick *out, int32_t *out_status, fixture_error **err);
-        int32_t fixture_countdown_run(fixture_countdown *countdown, int32_t timeout_ms, int32_t *out_status, fixture_error **err);
-        void fixture_countdown_cancel(fixture_countdown *countdown);
-        int32_t fixture_countdown_text(fixture_countdown *countdown, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_countdown_get_result(fixture_countdown *countdown, fixture_count_result *out, fixture_error **err);
-        void fixture_countdown_close(fixture_countdown *countdown);
-        void fixture_countdown_free(fixture_countdown *countdown);
+        int32_t fixture_store_count_down(size_t store, int32_t start, const fixture_count_options *options, size_t *out, fixture_error **err);
+        int32_t fixture_countdown_next(size_t countdown, int32_t timeout_ms, fixture_tick *out, int32_t *out_status, fixture_error **err);
+        int32_t fixture_countdown_run(size_t countdown, int32_t timeout_ms, int32_t *out_status, fixture_error **err);
+        void fixture_countdown_cancel(size_t countdown);
+        int32_t fixture_countdown_text(size_t countdown, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_countdown_get_result(size_t countdown, fixture_count_result *out, fixture_error **err);
+        void fixture_countdown_close(size_t countdown);
+        void fixture_countdown_free(size_t countdown);
 
         /* words */
         typedef int32_t fixture_keyword;
@@ -347,11 +343,9 @@ final class Native extends Binding
         return self::exception($message, ErrorCode::InvalidArgument->value);
     }
 
-    /** For functions that give zero on a closed object. */
-    public static function closed(Handle $handle): FixtureException
+    /** The exception for a call on a closed object. */
+    public static function closed(string $what): FixtureException
     {
-        $what = \strtolower((new \ReflectionClass($handle))->getShortName());
-
         return self::exception("the $what was closed; open a new one", ErrorCode::Closed->value);
     }
 }

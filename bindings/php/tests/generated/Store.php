@@ -6,8 +6,8 @@ declare(strict_types=1);
 
 namespace Fixture;
 
-use FFI\CData;
 use Mullama\Runtime\Callback;
+use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 use Mullama\Runtime\Text;
 
@@ -25,7 +25,7 @@ final class Store extends Handle
     public function __construct(string $name, ?string $note = null, ?callable $listener = null)
     {
         $ffi = Native::ffi();
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
         $call = new Callback($listener);
         $code = $call->run(fn (): int => $ffi->fixture_store_open(
@@ -41,7 +41,7 @@ final class Store extends Handle
         if ($code !== 0) {
             throw $call->thrown(Native::failure($code, $err));
         }
-        $this->handle = $out[0];
+        $this->own($ffi, $out[0]);
         $call->rethrow($this->__destruct(...));
     }
 
@@ -51,10 +51,10 @@ final class Store extends Handle
     }
 
     /** @internal */
-    public static function adopt(CData $handle): self
+    public static function adopt(int $handle): self
     {
         $self = (new \ReflectionClass(self::class))->newInstanceWithoutConstructor();
-        $self->handle = $handle;
+        $self->own(Native::$ffi, $handle);
 
         return $self;
     }
@@ -62,7 +62,7 @@ final class Store extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->closed = true;
+        $this->library = new Closed(static fn (): \Throwable => Native::closed('store'));
         Native::$ffi->fixture_store_close($this->handle);
     }
 
@@ -76,7 +76,7 @@ final class Store extends Handle
     public static function fromKeys(array $keys): Store
     {
         $ffi = Native::ffi();
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
         $code = $ffi->fixture_store_from_keys(Native::fromTexts($keys, 'keys'), \count($keys), $out, $err);
         if ($code !== 0) {
@@ -96,7 +96,7 @@ final class Store extends Handle
     {
         $out = clone Native::$storeInfo;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_store_get_info($this->handle, $out, $err);
+        $code = $this->library->fixture_store_get_info($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -111,12 +111,7 @@ final class Store extends Handle
      */
     public function count(): int
     {
-        $value = Native::$ffi->fixture_store_count($this->handle);
-        if (!$value && $this->closed) {
-            throw Native::closed($this);
-        }
-
-        return Native::count($value);
+        return Native::count($this->library->fixture_store_count($this->handle));
     }
 
     /**
@@ -128,12 +123,7 @@ final class Store extends Handle
     public function size(): int
     {
         \trigger_error('Use Store::count().', \E_USER_DEPRECATED);
-        $value = Native::$ffi->fixture_store_size($this->handle);
-        if (!$value && $this->closed) {
-            throw Native::closed($this);
-        }
-
-        return Native::count($value);
+        return Native::count($this->library->fixture_store_size($this->handle));
     }
 
     /**
@@ -144,10 +134,7 @@ final class Store extends Handle
     public function name(): ?string
     {
         $outLen = clone Native::$size;
-        $value = Native::$ffi->fixture_store_name($this->handle, $outLen);
-        if (!$value && $this->closed) {
-            throw Native::closed($this);
-        }
+        $value = $this->library->fixture_store_name($this->handle, $outLen);
 
         return $value === null ? null : Native::text($value, $outLen[0]);
     }
@@ -162,7 +149,7 @@ final class Store extends Handle
     public function put(string $key, string $text = ''): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_store_put($this->handle, $key, \strlen($key), $text, \strlen($text), $err);
+        $code = $this->library->fixture_store_put($this->handle, $key, \strlen($key), $text, \strlen($text), $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -180,7 +167,7 @@ final class Store extends Handle
         $out = clone Native::$pointer;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_store_find($this->handle, $key, \strlen($key), $out, $outLen, $err);
+        $code = $this->library->fixture_store_find($this->handle, $key, \strlen($key), $out, $outLen, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -200,7 +187,7 @@ final class Store extends Handle
     public function import(Store $other, ?Store $third = null): void
     {
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_store_import($this->handle, $other->handle, $third?->handle, $err);
+        $code = $this->library->fixture_store_import($this->handle, $other->handle, $third?->handle ?? 0, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -219,7 +206,7 @@ final class Store extends Handle
         $out = clone Native::$size;
         $err = clone Native::$error;
         $call = new Callback($visitor);
-        $code = $call->run(fn (): int => Native::$ffi->fixture_store_visit(
+        $code = $call->run(fn (): int => $this->library->fixture_store_visit(
             $this->handle,
             Native::$visitor[0],
             null,
@@ -243,9 +230,9 @@ final class Store extends Handle
      */
     public function openCursor(): Cursor
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_store_open_cursor($this->handle, $out, $err);
+        $code = $this->library->fixture_store_open_cursor($this->handle, $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
@@ -262,14 +249,14 @@ final class Store extends Handle
      */
     public function findCursor(string $key): ?Cursor
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_store_find_cursor($this->handle, $key, \strlen($key), $out, $err);
+        $code = $this->library->fixture_store_find_cursor($this->handle, $key, \strlen($key), $out, $err);
         if ($code !== 0) {
             throw Native::failure($code, $err);
         }
 
-        return $out[0] === null ? null : Cursor::adopt($out[0], $this);
+        return $out[0] === 0 ? null : Cursor::adopt($out[0], $this);
     }
 
     /**
@@ -285,9 +272,9 @@ final class Store extends Handle
     {
         $keep = [];
         $options = Options::countOptions($keep, $delayMs, $failAt);
-        $out = clone Native::$pointer;
+        $out = clone Native::$size;
         $err = clone Native::$error;
-        $code = Native::$ffi->fixture_store_count_down(
+        $code = $this->library->fixture_store_count_down(
             $this->handle,
             Native::i32($start, 'start'),
             $options,

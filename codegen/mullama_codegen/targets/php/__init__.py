@@ -23,6 +23,7 @@ RUNTIME = {
     "CData": "FFI\\CData",
     "Binding": "Mullama\\Runtime\\Binding",
     "Callback": "Mullama\\Runtime\\Callback",
+    "Closed": "Mullama\\Runtime\\Closed",
     "Handle": "Mullama\\Runtime\\Handle",
     "Text": "Mullama\\Runtime\\Text",
     "TextGeneration": "Mullama\\Runtime\\TextGeneration",

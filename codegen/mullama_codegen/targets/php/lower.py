@@ -160,7 +160,9 @@ class Lowering:
             arguments.append("$err")
         elif callback:
             raise UnsupportedError(f"{function.name}: a callback on a function that cannot fail")
-        library = "Native::$ffi" if on_object else "Native::ffi()"
+        # A closed object's library is one that refuses every call; what gives nothing, such as cancel, has nothing to refuse.
+        library = "Native::$ffi" if not function.fallible and function.returns is None else "$this->library"
+        library = library if on_object else "Native::ffi()"
         if not on_object and (setup or places):  # the first of them needs a loaded library
             setup, library = ["$ffi = Native::ffi();", *setup], "$ffi"
         if callback:
@@ -190,7 +192,6 @@ class Lowering:
             callback=callback,
             event=self.names.type(function.stream_of) if function.stream_of else "",
             deprecated=quoted(self._plain_text(function.deprecated)) if function.deprecated else "",
-            check_closed=on_object and not function.fallible and function.returns is not None,
             derived=self._derived(function, parameters),
         )
 
@@ -335,7 +336,7 @@ class Lowering:
             if value.type.kind not in ("bool", "enum", "flags", *NUMBERS):
                 raise UnsupportedError(f"{function.name}: a {value.type.kind} from a function that cannot fail")
             expression = self.types.out(value, "$value", "")
-            if function.on and not function.static or expression.count("$value") > 1:
+            if expression.count("$value") > 1:
                 return "plain", [], [], [f"return {expression};"]
             return "direct", [], [], []
         if value is None:
@@ -366,7 +367,7 @@ class Lowering:
 
     def _adopt(self, function: Function, value: Value) -> list[str]:
         if function.constructor:
-            return ["$this->handle = $out[0];"]  # see also method.j2: a constructor that throws has no destructor
+            return ["$this->own($ffi, $out[0]);"]
         handle = self.api.handles[value.type.name]
         arguments = ["$out[0]"]
         if handle.keeps_alive:
@@ -382,7 +383,7 @@ class Lowering:
                 what = f"nothing here is the {handle.keeps_alive} that the {handle.name} keeps alive"
                 raise UnsupportedError(f"{function.name}: {what}")
         made = f"{self.names.type(handle.name)}::adopt({', '.join(arguments)})"
-        return [f"return $out[0] === null ? null : {made};" if value.nullable else f"return {made};"]
+        return [f"return $out[0] === 0 ? null : {made};" if value.nullable else f"return {made};"]
 
     def _returned(self, function: Function, kind: str, documented: bool = False) -> str:
         if kind == "stream":

@@ -21,7 +21,7 @@ SEQUENCES = {
     "f32": ("array|Floats", "list<float>|Floats", "Floats", "Floats", "floats"),
     "u8": ("array|string", "list<int>|string", "string", "string", "text"),
 }
-PROTOTYPES = {"bool": "i32", "enum": "i32", "flags": "u64", "size": "size"}
+PROTOTYPES = {"bool": "i32", "enum": "i32", "flags": "u64", "handle": "size"}
 WIDE = 2**63  # PHP's integers end before it
 
 
@@ -93,7 +93,7 @@ class Types:
             given = variable if value.unset is None else f"{variable} ?? {value.unset}"
             return f"Native::enum({variable}, {shown})" if given == variable else f"Native::enum({given}, {shown})"
         elif kind == "handle":
-            return f"{variable}?->handle" if self.may_be_null(value) else f"{variable}->handle"
+            return f"{variable}?->handle ?? 0" if self.may_be_null(value) else f"{variable}->handle"
         elif value.type.is_sequence:
             converter = {"i32": "fromInts", "f32": "fromFloats", "u8": "fromOctets", "list": "fromTexts", "json": "fromJson"}
             convert = converter.get(sequence_kind(value))
@@ -164,7 +164,7 @@ class Types:
     @staticmethod
     def prototype(value: Value) -> str:
         """Which of Native's objects is copied for the place of a result that is no struct."""
-        if value.type.is_sequence or value.type.kind == "handle":
+        if value.type.is_sequence:
             return "pointer"
         return PROTOTYPES.get(value.type.kind, value.type.kind)
 

@@ -33,7 +33,6 @@ class PhpMethod:
     event: str = ""
     fields: list[str] = field(default_factory=list)
     deprecated: str = ""
-    check_closed: bool = False
     derived: list[PhpDerived] = field(default_factory=list)
 
 

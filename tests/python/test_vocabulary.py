@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mullama
 import pytest
+import rewrite
 import tiny_models
-from gguf import TokenType
+from gguf import GGUFValueType, TokenType
 from mullama import ErrorCode, TokenAttributes
 
 VOCABULARY = tiny_models.spm_vocabulary()
@@ -79,6 +81,29 @@ def test_special_tokens_have_the_roles_of_the_file(llama: mullama.Model) -> None
     assert llama.special_tokens._asdict() == expected
 
 
+def test_every_special_token_has_the_id_of_the_file(tiny: Path, tmp_path: Path) -> None:
+    keys = {
+        "bos": "bos",
+        "eos": "eos",
+        "eot": "eot",
+        "sep": "seperator",
+        "pad": "padding",
+        "mask": "mask",
+        "fim_prefix": "fim_pre",
+        "fim_suffix": "fim_suf",
+        "fim_middle": "fim_mid",
+        "fim_pad": "fim_pad",
+        "fim_repository": "fim_rep",
+        "fim_separator": "fim_sep",
+    }
+    ids = {name: number for number, name in enumerate(keys, start=20)}
+    values = {f"tokenizer.ggml.{keys[name]}_token_id": (GGUFValueType.UINT32, token) for name, token in ids.items()}
+    rewrite.write(tiny / "minimal.gguf", tmp_path / "m.gguf", values=values)
+    with mullama.Model(tmp_path / "m.gguf") as model:
+        found = model.special_tokens._asdict()
+        assert {name: found[name] for name in ids} == ids
+
+
 def test_a_bert_has_a_separator_a_mask_and_padding(bert: mullama.Model) -> None:
     tokens = bert.special_tokens
     assert (tokens.pad, tokens.bos, tokens.sep, tokens.mask) == (0, 2, 3, 4)
@@ -95,9 +120,6 @@ def test_this_file_suppresses_no_tokens(llama: mullama.Model) -> None:
 
 
 def test_tokens_that_a_file_suppresses_are_told(tiny: Path, tmp_path: Path) -> None:
-    import rewrite
-    from gguf import GGUFValueType
-
     tokens = {"tokenizer.ggml.suppress_tokens": (GGUFValueType.ARRAY, [9, 5])}
     rewrite.write(tiny / "minimal.gguf", tmp_path / "m.gguf", values=tokens)
     with mullama.Model(tmp_path / "m.gguf") as model:
@@ -188,3 +210,54 @@ def test_a_long_text_comes_back_whole(llama: mullama.Model) -> None:
     tokens = llama.tokenize(text, add_special=False)
     assert len(tokens) == 4 * 20_000
     assert llama.detokenize(tokens) == text
+
+
+# The vocabulary types that llama.cpp's own test files leave out ---------------------------------------------------------
+
+
+@pytest.fixture
+def model_of(tiny: Path, tmp_path: Path) -> Iterator[Callable[..., mullama.Model]]:
+    """Makes a vocabulary of a type from its words and their scores; three special tokens stand before them."""
+    with contextlib.ExitStack() as models:
+
+        def make(kind: str, words: dict[str, float]) -> mullama.Model:
+            values = {
+                "tokenizer.ggml.model": (GGUFValueType.STRING, kind),
+                "tokenizer.ggml.tokens": (GGUFValueType.ARRAY, ["<unk>", "<s>", "</s>", *words]),
+                "tokenizer.ggml.scores": (GGUFValueType.ARRAY, [0.0, 0.0, 0.0, *words.values()]),
+                "tokenizer.ggml.token_type": (
+                    GGUFValueType.ARRAY,
+                    [2, 3, 3, *(6 if word.startswith("<0x") else 1 for word in words)],
+                ),
+            }
+            rewrite.write(tiny / "minimal.gguf", tmp_path / "m.gguf", values=values)
+            return models.enter_context(mullama.Model(tmp_path / "m.gguf", vocab_only=True))
+
+        yield make
+
+
+def spelled(model: mullama.Model, text: str) -> list[str]:
+    tokens = model.tokenize(text, add_special=False)
+    assert model.detokenize(tokens) == text
+    return [model.token_text(token) for token in tokens]
+
+
+def test_unigram_takes_the_most_likely_pieces(model_of: Callable[..., mullama.Model]) -> None:
+    model = model_of("t5", {"▁": -2.0, "a": -3.0, "b": -3.0, "c": -3.0, "▁a": -3.0, "ab": -4.0, "abc": -8.0})
+    assert model.info.vocabulary_type is mullama.VocabularyType.UGM
+    assert spelled(model, "abcab a") == ["ab", "c", "ab", "▁a"]
+
+
+def test_rwkv_takes_the_longest_piece(model_of: Callable[..., mullama.Model]) -> None:
+    words = ["a", "ab", "abc", "b", "c", " ", "\\n", "\\xc3\\xa9"]
+    model = model_of("rwkv", dict.fromkeys(words, 0.0))
+    assert model.info.vocabulary_type is mullama.VocabularyType.RWKV
+    assert spelled(model, "abcab a\né") == ["abc", "ab", " ", "a", "\\n", "\\xc3\\xa9"]
+    assert model.token_piece(3 + words.index("\\xc3\\xa9")) == "é".encode()
+
+
+def test_plamo2_weighs_pieces_and_falls_back_to_bytes(model_of: Callable[..., mullama.Model]) -> None:
+    octets = {f"<0x{octet:02X}>": 0.0 for octet in range(256)}
+    model = model_of("plamo2", {**octets, "a": -3.0, "b": -3.0, "c": -3.0, "ab": -2.0, "abc": -9.0, " a": -2.0})
+    assert model.info.vocabulary_type is mullama.VocabularyType.PLAMO2
+    assert spelled(model, "abcab aé") == ["ab", "c", "ab", " a", "<0xC3>", "<0xA9>"]

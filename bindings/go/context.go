@@ -80,6 +80,8 @@ package mullama
 #cgo nocallback mullama_context_state_size
 #cgo noescape mullama_context_warnings
 #cgo nocallback mullama_context_warnings
+#cgo noescape mullama_decode_options_init
+#cgo nocallback mullama_decode_options_init
 */
 import "C"
 
@@ -95,8 +97,8 @@ import (
 
 // Context is a model's working memory. One call at a time; [Context.Cancel] and closing may come from any thread.
 //
-// One call at a time: another one fails at once with [ErrBusy]. It keeps its [Model] alive. Close it when it is not
-// needed any more; a forgotten one is freed later.
+// Of two calls at the same time the second one fails at once with [ErrBusy]. It keeps its [Model] alive. Close it when
+// it is not needed any more; a forgotten one is freed later.
 type Context struct {
 	c      *C.mullama_context
 	model  *Model
@@ -143,7 +145,7 @@ func (c *Context) Info() (ContextInfo, error) {
 	return readContextInfo(&out), nil
 }
 
-// NCtx tokens the context holds. In tokens.
+// NCtx gives the tokens the context holds. In tokens.
 func (c *Context) NCtx() (uint32, error) {
 	defer runtime.KeepAlive(c)
 	out := C.mullama_context_n_ctx(c.c)
@@ -176,7 +178,7 @@ func (c *Context) Warnings() ([]string, error) {
 //   - nThreadsBatch: Threads for batches. At least 1.
 //
 // Errors: [ErrClosed], [ErrBusy].
-func (c *Context) SetThreads(nThreads int32, nThreadsBatch int32) error {
+func (c *Context) SetThreads(nThreads, nThreadsBatch int32) error {
 	defer runtime.KeepAlive(c)
 	var failed *C.mullama_error
 	if code := C.mullama_context_set_threads(c.c, C.int32_t(nThreads), C.int32_t(nThreadsBatch), &failed); code != 0 {
@@ -228,7 +230,11 @@ func (c *Context) Decode(ctx context.Context, tokens []int32, options ...DecodeO
 	if err := begin(ctx); err != nil {
 		return err
 	}
-	args := newDecodeArguments(options)
+	args := &decodeArguments{}
+	C.mullama_decode_options_init(&args.options, C.sizeof_mullama_decode_options)
+	for _, option := range options {
+		option.decode(args)
+	}
 	defer interrupt.Watch(ctx, c.Cancel)()
 	var failed *C.mullama_error
 	code := C.mullama_context_decode(
@@ -292,7 +298,7 @@ func (c *Context) Cancel() {
 	C.mullama_context_cancel(c.c)
 }
 
-// Logits gives logits of one entry of the last decode.
+// Logits gives the logits of one entry of the last decode.
 //
 //   - It gives: One number for each token of the vocabulary. Shape [n_vocab].
 //
@@ -301,7 +307,10 @@ func (c *Context) Cancel() {
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange], [ErrNoOutput].
 func (c *Context) Logits(options ...LogitsOption) ([]float32, error) {
 	defer runtime.KeepAlive(c)
-	args := newLogitsArguments(options)
+	args := &logitsArguments{index: -1}
+	for _, option := range options {
+		option.logits(args)
+	}
 	var out *C.float
 	var outLen C.size_t
 	var failed *C.mullama_error
@@ -311,7 +320,7 @@ func (c *Context) Logits(options ...LogitsOption) ([]float32, error) {
 	return copyFloats(out, outLen), nil
 }
 
-// AllLogits gives logits of all outputs of the last decode, in the order of the entries.
+// AllLogits gives the logits of all outputs of the last decode, in the order of the entries.
 //
 //   - It gives: Row after row. Shape [n_outputs, n_vocab].
 //
@@ -327,7 +336,7 @@ func (c *Context) AllLogits() ([]float32, error) {
 	return copyFloats(out, outLen), nil
 }
 
-// NOutputs gives number of outputs of the last decode.
+// NOutputs gives the number of outputs of the last decode.
 func (c *Context) NOutputs() (int32, error) {
 	defer runtime.KeepAlive(c)
 	out := C.mullama_context_n_outputs(c.c)
@@ -337,7 +346,7 @@ func (c *Context) NOutputs() (int32, error) {
 	return int32(out), nil
 }
 
-// Embeddings gives embedding of one entry of the last decode.
+// Embeddings gives the embedding of one entry of the last decode.
 //
 //   - It gives: The vector. Shape [n_embd_out].
 //
@@ -346,7 +355,10 @@ func (c *Context) NOutputs() (int32, error) {
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange], [ErrNoOutput].
 func (c *Context) Embeddings(options ...EmbeddingsOption) ([]float32, error) {
 	defer runtime.KeepAlive(c)
-	args := newEmbeddingsArguments(options)
+	args := &embeddingsArguments{index: -1}
+	for _, option := range options {
+		option.embeddings(args)
+	}
 	var out *C.float
 	var outLen C.size_t
 	var failed *C.mullama_error
@@ -356,7 +368,8 @@ func (c *Context) Embeddings(options ...EmbeddingsOption) ([]float32, error) {
 	return copyFloats(out, outLen), nil
 }
 
-// AllEmbeddings gives embeddings of all outputs of the last decode, in the order of the entries; needs pooling `none`.
+// AllEmbeddings gives the embeddings of all outputs of the last decode, in the order of the entries; needs pooling
+// `none`.
 //
 //   - It gives: Row after row. Shape [n_outputs, n_embd_out].
 //
@@ -372,7 +385,7 @@ func (c *Context) AllEmbeddings() ([]float32, error) {
 	return copyFloats(out, outLen), nil
 }
 
-// SequenceEmbeddings gives pooled embedding of a sequence of the last decode; its scores for a reranking model.
+// SequenceEmbeddings gives the pooled embedding of a sequence of the last decode; its scores for a reranking model.
 //
 //   - It gives: The vector, not normalised. Shape [n_embd_out].
 //
@@ -381,7 +394,10 @@ func (c *Context) AllEmbeddings() ([]float32, error) {
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange], [ErrNoOutput].
 func (c *Context) SequenceEmbeddings(options ...SequenceEmbeddingsOption) ([]float32, error) {
 	defer runtime.KeepAlive(c)
-	args := newSequenceEmbeddingsArguments(options)
+	args := &sequenceEmbeddingsArguments{}
+	for _, option := range options {
+		option.sequenceEmbeddings(args)
+	}
 	var out *C.float
 	var outLen C.size_t
 	var failed *C.mullama_error
@@ -401,7 +417,10 @@ func (c *Context) SequenceEmbeddings(options ...SequenceEmbeddingsOption) ([]flo
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange].
 func (c *Context) MemoryRemove(sequence int32, options ...MemoryRemoveOption) (bool, error) {
 	defer runtime.KeepAlive(c)
-	args := newMemoryRemoveArguments(options)
+	args := &memoryRemoveArguments{end: -1}
+	for _, option := range options {
+		option.memoryRemove(args)
+	}
 	var out C.int32_t
 	var failed *C.mullama_error
 	code := C.mullama_context_memory_remove(c.c, C.int32_t(sequence), args.start, args.end, &out, &failed)
@@ -419,9 +438,12 @@ func (c *Context) MemoryRemove(sequence int32, options ...MemoryRemoveOption) (b
 // Options: [WithStart], [WithEnd].
 //
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange], [ErrUnsupported].
-func (c *Context) MemoryCopy(source int32, target int32, options ...MemoryCopyOption) error {
+func (c *Context) MemoryCopy(source, target int32, options ...MemoryCopyOption) error {
 	defer runtime.KeepAlive(c)
-	args := newMemoryCopyArguments(options)
+	args := &memoryCopyArguments{end: -1}
+	for _, option := range options {
+		option.memoryCopy(args)
+	}
 	var failed *C.mullama_error
 	code := C.mullama_context_memory_copy(c.c, C.int32_t(source), C.int32_t(target), args.start, args.end, &failed)
 	if code != 0 {
@@ -452,7 +474,7 @@ func (c *Context) MemoryKeep(sequence int32) error {
 //   - delta: What to add.
 //
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange], [ErrUnsupported].
-func (c *Context) MemoryShift(sequence int32, start int32, end int32, delta int32) error {
+func (c *Context) MemoryShift(sequence, start, end, delta int32) error {
 	defer runtime.KeepAlive(c)
 	var failed *C.mullama_error
 	code := C.mullama_context_memory_shift(
@@ -472,7 +494,7 @@ func (c *Context) MemoryShift(sequence int32, start int32, end int32, delta int3
 //   - divisor: The divisor. At least 1.
 //
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange], [ErrUnsupported].
-func (c *Context) MemoryDivide(sequence int32, start int32, end int32, divisor int32) error {
+func (c *Context) MemoryDivide(sequence, start, end, divisor int32) error {
 	defer runtime.KeepAlive(c)
 	var failed *C.mullama_error
 	code := C.mullama_context_memory_divide(
@@ -484,7 +506,7 @@ func (c *Context) MemoryDivide(sequence int32, start int32, end int32, divisor i
 	return nil
 }
 
-// MemoryMin gives smallest position of a sequence in memory; -1 if it is empty.
+// MemoryMin gives the smallest position of a sequence in memory; -1 if it is empty.
 //
 //   - It gives: The position.
 //
@@ -493,7 +515,10 @@ func (c *Context) MemoryDivide(sequence int32, start int32, end int32, divisor i
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange].
 func (c *Context) MemoryMin(options ...MemoryMinOption) (int32, error) {
 	defer runtime.KeepAlive(c)
-	args := newMemoryMinArguments(options)
+	args := &memoryMinArguments{}
+	for _, option := range options {
+		option.memoryMin(args)
+	}
 	var out C.int32_t
 	var failed *C.mullama_error
 	if code := C.mullama_context_memory_min(c.c, args.sequence, &out, &failed); code != 0 {
@@ -502,7 +527,7 @@ func (c *Context) MemoryMin(options ...MemoryMinOption) (int32, error) {
 	return int32(out), nil
 }
 
-// MemoryMax gives largest position of a sequence in memory; -1 if it is empty.
+// MemoryMax gives the largest position of a sequence in memory; -1 if it is empty.
 //
 //   - It gives: The position.
 //
@@ -511,7 +536,10 @@ func (c *Context) MemoryMin(options ...MemoryMinOption) (int32, error) {
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange].
 func (c *Context) MemoryMax(options ...MemoryMaxOption) (int32, error) {
 	defer runtime.KeepAlive(c)
-	args := newMemoryMaxArguments(options)
+	args := &memoryMaxArguments{}
+	for _, option := range options {
+		option.memoryMax(args)
+	}
 	var out C.int32_t
 	var failed *C.mullama_error
 	if code := C.mullama_context_memory_max(c.c, args.sequence, &out, &failed); code != 0 {
@@ -542,7 +570,10 @@ func (c *Context) MemoryCanShift() (bool, error) {
 // Errors: [ErrClosed], [ErrBusy].
 func (c *Context) MemoryClear(options ...MemoryClearOption) error {
 	defer runtime.KeepAlive(c)
-	args := newMemoryClearArguments(options)
+	args := &memoryClearArguments{}
+	for _, option := range options {
+		option.memoryClear(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_context_memory_clear(c.c, args.data, &failed); code != 0 {
 		return failure(code, failed)
@@ -550,7 +581,7 @@ func (c *Context) MemoryClear(options ...MemoryClearOption) error {
 	return nil
 }
 
-// StateSize gives bytes that [Context.SaveState] would give now.
+// StateSize gives the bytes that [Context.SaveState] would give now.
 //
 //   - It gives: The size. In bytes.
 //
@@ -559,7 +590,10 @@ func (c *Context) MemoryClear(options ...MemoryClearOption) error {
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange].
 func (c *Context) StateSize(options ...StateSizeOption) (uint, error) {
 	defer runtime.KeepAlive(c)
-	args := newStateSizeArguments(options)
+	args := &stateSizeArguments{sequence: -1}
+	for _, option := range options {
+		option.stateSize(args)
+	}
 	var out C.size_t
 	var failed *C.mullama_error
 	if code := C.mullama_context_state_size(c.c, args.sequence, args.flags, &out, &failed); code != 0 {
@@ -581,7 +615,10 @@ func (c *Context) SaveState(ctx context.Context, options ...SaveStateOption) ([]
 	if err := begin(ctx); err != nil {
 		return nil, err
 	}
-	args := newSaveStateArguments(options)
+	args := &saveStateArguments{sequence: -1}
+	for _, option := range options {
+		option.saveState(args)
+	}
 	var out *C.uint8_t
 	var outLen C.size_t
 	var failed *C.mullama_error
@@ -604,7 +641,10 @@ func (c *Context) LoadState(ctx context.Context, state []byte, options ...LoadSt
 	if err := begin(ctx); err != nil {
 		return err
 	}
-	args := newLoadStateArguments(options)
+	args := &loadStateArguments{sequence: -1}
+	for _, option := range options {
+		option.loadState(args)
+	}
 	var failed *C.mullama_error
 	code := C.mullama_context_load_state(
 		c.c, (*C.uint8_t)(unsafe.SliceData(state)), C.size_t(len(state)), args.sequence, &failed,
@@ -628,7 +668,10 @@ func (c *Context) SaveStateFile(ctx context.Context, path string, options ...Sav
 	if err := begin(ctx); err != nil {
 		return err
 	}
-	args := newSaveStateFileArguments(options)
+	args := &saveStateFileArguments{sequence: -1}
+	for _, option := range options {
+		option.saveStateFile(args)
+	}
 	defer args.Unpin()
 	var failed *C.mullama_error
 	code := C.mullama_context_save_state_file(
@@ -653,7 +696,10 @@ func (c *Context) LoadStateFile(ctx context.Context, path string, options ...Loa
 	if err := begin(ctx); err != nil {
 		return nil, err
 	}
-	args := newLoadStateFileArguments(options)
+	args := &loadStateFileArguments{sequence: -1}
+	for _, option := range options {
+		option.loadStateFile(args)
+	}
 	var out *C.int32_t
 	var outLen C.size_t
 	var failed *C.mullama_error
@@ -666,7 +712,7 @@ func (c *Context) LoadStateFile(ctx context.Context, path string, options ...Loa
 	return takeInts(out, outLen), nil
 }
 
-// Timings gives times and counts of the evaluations so far.
+// Timings gives the times and counts of the evaluations so far.
 //
 // Errors: [ErrClosed], [ErrBusy].
 func (c *Context) Timings() (ContextTimings, error) {
@@ -691,7 +737,7 @@ func (c *Context) ResetTimings() error {
 	return nil
 }
 
-// MemoryUsage gives memory of the model and this context, all buffers together.
+// MemoryUsage gives the memory of the model and this context, all buffers together.
 //
 //   - It gives: The figures.
 //
@@ -706,7 +752,7 @@ func (c *Context) MemoryUsage() (MemoryUsage, error) {
 	return readMemoryUsage(&out), nil
 }
 
-// MemoryBufferCount gives number of buffer types that the model and this context use.
+// MemoryBufferCount gives the number of buffer types that the model and this context use.
 //
 // Errors: [ErrClosed], [ErrBusy].
 func (c *Context) MemoryBufferCount() (uint, error) {
@@ -719,7 +765,7 @@ func (c *Context) MemoryBufferCount() (uint, error) {
 	return uint(out), nil
 }
 
-// MemoryBuffer gives memory of the model and this context in one buffer type.
+// MemoryBuffer gives the memory of the model and this context in one buffer type.
 //
 //   - index: 0 up to [Context.MemoryBufferCount] - 1.
 //   - It gives: The figures.

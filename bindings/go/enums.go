@@ -489,7 +489,7 @@ func (v StateFlags) String() string {
 	})
 }
 
-// SamplerPreset holds settings with a name.
+// SamplerPreset is the settings with a name.
 type SamplerPreset int32
 
 const (

@@ -48,7 +48,8 @@ func GetBuildInfo() (BuildInfo, error) {
 	return readBuildInfo(&out), nil
 }
 
-// CPUFeatures gives instruction sets and options that the processor backend uses on this machine, such as AVX2 or NEON.
+// CPUFeatures gives the instruction sets and options that the processor backend uses on this machine, such as AVX2 or
+// NEON.
 //
 //   - It gives: The names.
 func CPUFeatures() ([]string, error) {
@@ -73,7 +74,7 @@ func GetBackendLimits() (BackendLimits, error) {
 	return readBackendLimits(&out), nil
 }
 
-// DeviceCount gives number of devices that can hold layers, the processor included.
+// DeviceCount gives the number of devices that can hold layers, the processor included.
 //
 //   - It gives: The number.
 func DeviceCount() uint {
@@ -99,7 +100,10 @@ func Device(index uint) (DeviceInfo, error) {
 //
 // Options: [WithFromStart].
 func OpenLog(options ...OpenLogOption) (*Log, error) {
-	args := newOpenLogArguments(options)
+	args := &openLogArguments{}
+	for _, option := range options {
+		option.openLog(args)
+	}
 	var out *C.mullama_log
 	var failed *C.mullama_error
 	if code := C.mullama_open_log(args.fromStart, &out, &failed); code != 0 {

@@ -46,8 +46,8 @@ import (
 // Generation is one running generation on a context. While it runs, other calls on the context are allowed between its
 // steps, but end it if they change the sequence.
 //
-// One call at a time: another one fails at once with [ErrBusy]. It keeps its [Context] alive. Close it when it is not
-// needed any more; a forgotten one is freed later.
+// Of two calls at the same time the second one fails at once with [ErrBusy]. It keeps its [Context] alive. Close it
+// when it is not needed any more; a forgotten one is freed later.
 type Generation struct {
 	c       *C.mullama_generation
 	context *Context
@@ -218,8 +218,8 @@ func (g *Generation) Result() (GenerationResult, error) {
 	return readGenerationResult(&out), nil
 }
 
-// Prepare gives for choosing tokens oneself: evaluates what is outstanding, so that [Generation.Logits] are those of
-// the next token. The status is ITEM when they are ready and DONE when the generation has ended. With [WithTimeout] the
+// Prepare is for choosing tokens oneself: evaluates what is outstanding, so that [Generation.Logits] are those of the
+// next token. The status is ITEM when they are ready and DONE when the generation has ended. With [WithTimeout] the
 // status may also be [StatusWaiting]. When ctx is over, the stream is cancelled, and the error is [ErrCancelled] and
 // that of ctx.
 //
@@ -240,7 +240,7 @@ func (g *Generation) Prepare(ctx context.Context, options ...WaitOption) (Status
 	return Status(status), ended(ctx, Status(status), nil)
 }
 
-// Logits gives logits of the next token, after [Generation.Prepare].
+// Logits gives the logits of the next token, after [Generation.Prepare].
 //
 //   - It gives: One number for each token of the vocabulary. Shape [n_vocab].
 //

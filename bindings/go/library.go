@@ -52,7 +52,8 @@ func ABIVersion() (major, minor int) {
 	return int(packed >> 16), int(packed & 0xffff)
 }
 
-// LiveObjects gives the number of objects of the library that are not freed yet; the garbage collector frees what was closed.
+// LiveObjects gives the number of objects of the library that are not freed yet. What was closed is freed by the garbage
+// collector.
 func LiveObjects() int64 {
 	return int64(C.mullama_live_objects())
 }

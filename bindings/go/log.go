@@ -26,8 +26,8 @@ import (
 // Log is a reader of the library's log. The log is a ring of the last 4,096 entries; each reader has its own position,
 // and no code of the caller ever runs on a thread of the library.
 //
-// One call at a time: another one fails at once with [ErrBusy]. Close it when it is not needed any more; a forgotten
-// one is freed later.
+// Of two calls at the same time the second one fails at once with [ErrBusy]. Close it when it is not needed any more; a
+// forgotten one is freed later.
 type Log struct {
 	c *C.mullama_log
 }

@@ -5,6 +5,10 @@ package mullama
 /*
 #include <libmullama.h>
 int32_t mullamaLoadProgress(float fraction, void *user);
+#cgo noescape mullama_chat_options_init
+#cgo nocallback mullama_chat_options_init
+#cgo noescape mullama_context_options_init
+#cgo nocallback mullama_context_options_init
 #cgo noescape mullama_model_apply_chat_template
 #cgo nocallback mullama_model_apply_chat_template
 #cgo noescape mullama_model_chat_template
@@ -35,6 +39,8 @@ int32_t mullamaLoadProgress(float fraction, void *user);
 #cgo nocallback mullama_model_metadata_value
 #cgo noescape mullama_model_n_vocab
 #cgo nocallback mullama_model_n_vocab
+#cgo noescape mullama_model_options_init
+#cgo nocallback mullama_model_options_init
 #cgo noescape mullama_model_special_tokens
 #cgo nocallback mullama_model_special_tokens
 #cgo noescape mullama_model_suppressed_tokens
@@ -55,6 +61,8 @@ int32_t mullamaLoadProgress(float fraction, void *user);
 #cgo nocallback mullama_model_tokenize
 #cgo noescape mullama_model_warnings
 #cgo nocallback mullama_model_warnings
+#cgo noescape mullama_sampler_options_init
+#cgo nocallback mullama_sampler_options_init
 */
 import "C"
 
@@ -71,7 +79,7 @@ import (
 // Model is a loaded model. Any number of threads may use it at once; its memory stays until the last context on it is
 // closed too.
 //
-// Any number of goroutines may use it at once. Close it when it is not needed any more; a forgotten one is freed later.
+// Close it when it is not needed any more; a forgotten one is freed later.
 type Model struct {
 	c      *C.mullama_model
 	closed atomic.Bool
@@ -107,7 +115,11 @@ func LoadModel(ctx context.Context, path string, options ...LoadModelOption) (*M
 	if err := begin(ctx); err != nil {
 		return nil, err
 	}
-	args := newLoadModelArguments(options)
+	args := &loadModelArguments{}
+	C.mullama_model_options_init(&args.options, C.sizeof_mullama_model_options)
+	for _, option := range options {
+		option.loadModel(args)
+	}
 	defer args.Unpin()
 	call := callback.New(LoadProgress(func(fraction float32) bool {
 		return ctx.Err() == nil && (args.progress == nil || args.progress(fraction))
@@ -125,7 +137,7 @@ func LoadModel(ctx context.Context, path string, options ...LoadModelOption) (*M
 	return adoptModel(out), nil
 }
 
-// Info gives facts of the model.
+// Info gives the facts of the model.
 //
 // Errors: [ErrClosed].
 func (m *Model) Info() (ModelInfo, error) {
@@ -138,7 +150,7 @@ func (m *Model) Info() (ModelInfo, error) {
 	return readModelInfo(&out), nil
 }
 
-// NVocab gives number of tokens in the vocabulary; 0 without one.
+// NVocab gives the number of tokens in the vocabulary; 0 without one.
 func (m *Model) NVocab() (int32, error) {
 	defer runtime.KeepAlive(m)
 	out := C.mullama_model_n_vocab(m.c)
@@ -181,7 +193,7 @@ func (m *Model) Metadata() (map[string]string, error) {
 	return takePairs(out, outLen), nil
 }
 
-// MetadataCount gives number of metadata entries.
+// MetadataCount gives the number of metadata entries.
 func (m *Model) MetadataCount() (uint, error) {
 	defer runtime.KeepAlive(m)
 	out := C.mullama_model_metadata_count(m.c)
@@ -217,7 +229,10 @@ func (m *Model) MetadataValue(key string) (string, bool, error) {
 // Errors: [ErrClosed].
 func (m *Model) ChatTemplate(options ...ChatTemplateOption) (string, bool, error) {
 	defer runtime.KeepAlive(m)
-	args := newChatTemplateArguments(options)
+	args := &chatTemplateArguments{}
+	for _, option := range options {
+		option.chatTemplate(args)
+	}
 	defer args.Unpin()
 	var out *C.char
 	var outLen C.size_t
@@ -228,7 +243,7 @@ func (m *Model) ChatTemplate(options ...ChatTemplateOption) (string, bool, error
 	return takeText(out, outLen), out != nil, nil
 }
 
-// ClassLabel gives label of one output of a classifier. False beside it says that there is none.
+// ClassLabel gives the label of one output of a classifier. False beside it says that there is none.
 //
 //   - index: 0 up to [ModelInfo.NClasses] - 1.
 //   - It gives: The label; none if the file names none.
@@ -245,7 +260,7 @@ func (m *Model) ClassLabel(index uint32) (string, bool, error) {
 	return takeText(out, outLen), out != nil, nil
 }
 
-// Tokenize gives tokens of a text.
+// Tokenize gives the tokens of a text.
 //
 //   - text: The text.
 //   - It gives: The token ids. Shape [n_tokens].
@@ -255,7 +270,10 @@ func (m *Model) ClassLabel(index uint32) (string, bool, error) {
 // Errors: [ErrClosed], [ErrNoVocabulary], [ErrInvalidUTF8].
 func (m *Model) Tokenize(text string, options ...TokenizeOption) ([]int32, error) {
 	defer runtime.KeepAlive(m)
-	args := newTokenizeArguments(options)
+	args := &tokenizeArguments{addSpecial: 1}
+	for _, option := range options {
+		option.tokenize(args)
+	}
 	var out *C.int32_t
 	var outLen C.size_t
 	var failed *C.mullama_error
@@ -268,7 +286,7 @@ func (m *Model) Tokenize(text string, options ...TokenizeOption) ([]int32, error
 	return takeInts(out, outLen), nil
 }
 
-// Detokenize gives text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD.
+// Detokenize gives the text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD.
 //
 //   - tokens: The token ids. Shape [n_tokens].
 //   - It gives: The text.
@@ -278,7 +296,10 @@ func (m *Model) Tokenize(text string, options ...TokenizeOption) ([]int32, error
 // Errors: [ErrClosed], [ErrNoVocabulary], [ErrInvalidToken].
 func (m *Model) Detokenize(tokens []int32, options ...DetokenizeOption) (string, error) {
 	defer runtime.KeepAlive(m)
-	args := newDetokenizeArguments(options)
+	args := &detokenizeArguments{}
+	for _, option := range options {
+		option.detokenize(args)
+	}
 	var out *C.char
 	var outLen C.size_t
 	var failed *C.mullama_error
@@ -302,7 +323,10 @@ func (m *Model) Detokenize(tokens []int32, options ...DetokenizeOption) (string,
 // Errors: [ErrClosed], [ErrNoVocabulary], [ErrInvalidToken].
 func (m *Model) TokenPiece(token int32, options ...TokenPieceOption) ([]byte, error) {
 	defer runtime.KeepAlive(m)
-	args := newTokenPieceArguments(options)
+	args := &tokenPieceArguments{special: 1}
+	for _, option := range options {
+		option.tokenPiece(args)
+	}
 	var out *C.uint8_t
 	var outLen C.size_t
 	var failed *C.mullama_error
@@ -393,7 +417,7 @@ func (m *Model) TokenIsControl(token int32) (bool, error) {
 	return out != 0, nil
 }
 
-// SpecialTokens gives token ids with a role.
+// SpecialTokens gives the token ids with a role.
 //
 // Errors: [ErrClosed], [ErrNoVocabulary].
 func (m *Model) SpecialTokens() (SpecialTokens, error) {
@@ -422,7 +446,7 @@ func (m *Model) EndTokens() ([]int32, error) {
 	return takeInts(out, outLen), nil
 }
 
-// SuppressedTokens gives tokens that the file asks never to generate.
+// SuppressedTokens gives the tokens that the file asks never to generate.
 //
 //   - It gives: The token ids. Shape [n_tokens].
 //
@@ -452,7 +476,11 @@ func (m *Model) SuppressedTokens() ([]int32, error) {
 // Errors: [ErrClosed], [ErrNoVocabulary], [ErrNoTemplate], [ErrTemplateFailed], [ErrInvalidJSON], [ErrInvalidUTF8].
 func (m *Model) ApplyChatTemplate(messages any, options ...ApplyChatTemplateOption) (json.RawMessage, error) {
 	defer runtime.KeepAlive(m)
-	args := newApplyChatTemplateArguments(options)
+	args := &applyChatTemplateArguments{}
+	C.mullama_chat_options_init(&args.options, C.sizeof_mullama_chat_options)
+	for _, option := range options {
+		option.applyChatTemplate(args)
+	}
 	defer args.Unpin()
 	messagesData, messagesLen := args.holdJSON("messages", messages)
 	if args.err != nil {
@@ -481,7 +509,11 @@ func (m *Model) CreateContext(ctx context.Context, options ...CreateContextOptio
 	if err := begin(ctx); err != nil {
 		return nil, err
 	}
-	args := newCreateContextArguments(options)
+	args := &createContextArguments{}
+	C.mullama_context_options_init(&args.options, C.sizeof_mullama_context_options)
+	for _, option := range options {
+		option.createContext(args)
+	}
 	var out *C.mullama_context
 	var failed *C.mullama_error
 	if code := C.mullama_model_create_context(m.c, &args.options, &out, &failed); code != 0 {
@@ -503,7 +535,11 @@ func (m *Model) CreateContext(ctx context.Context, options ...CreateContextOptio
 // [ErrInvalidUTF8].
 func (m *Model) CreateSampler(options ...CreateSamplerOption) (*Sampler, error) {
 	defer runtime.KeepAlive(m)
-	args := newCreateSamplerArguments(options)
+	args := &createSamplerArguments{}
+	C.mullama_sampler_options_init(&args.options, C.sizeof_mullama_sampler_options)
+	for _, option := range options {
+		option.createSampler(args)
+	}
 	defer args.Unpin()
 	if args.err != nil {
 		return nil, args.err

@@ -6,34 +6,20 @@ package mullama
 #include <libmullama.h>
 #cgo noescape mullama_chat_options_init
 #cgo nocallback mullama_chat_options_init
-#cgo noescape mullama_context_options_init
-#cgo nocallback mullama_context_options_init
-#cgo noescape mullama_decode_options_init
-#cgo nocallback mullama_decode_options_init
 #cgo noescape mullama_generate_options_init
 #cgo nocallback mullama_generate_options_init
-#cgo noescape mullama_model_options_init
-#cgo nocallback mullama_model_options_init
 #cgo noescape mullama_sampler_options_init
 #cgo nocallback mullama_sampler_options_init
 */
 import "C"
 
-// A OpenLogOption is an option of [OpenLog]: [WithFromStart].
+// An OpenLogOption is an option of [OpenLog]: [WithFromStart].
 type OpenLogOption interface {
 	openLog(args *openLogArguments)
 }
 
 type openLogArguments struct {
 	fromStart C.int32_t
-}
-
-func newOpenLogArguments(options []OpenLogOption) *openLogArguments {
-	args := &openLogArguments{}
-	for _, option := range options {
-		option.openLog(args)
-	}
-	return args
 }
 
 // A LoadModelOption is an option of [LoadModel]: [WithNGPULayers], [WithDevices], [WithSplitMode], [WithMainGPU],
@@ -49,15 +35,6 @@ type loadModelArguments struct {
 	progress LoadProgress
 }
 
-func newLoadModelArguments(options []LoadModelOption) *loadModelArguments {
-	args := &loadModelArguments{}
-	C.mullama_model_options_init(&args.options, C.sizeof_mullama_model_options)
-	for _, option := range options {
-		option.loadModel(args)
-	}
-	return args
-}
-
 // A ChatTemplateOption is an option of [Model.ChatTemplate]: [WithName].
 type ChatTemplateOption interface {
 	chatTemplate(args *chatTemplateArguments)
@@ -67,14 +44,6 @@ type chatTemplateArguments struct {
 	keep
 	name    *C.char
 	nameLen C.size_t
-}
-
-func newChatTemplateArguments(options []ChatTemplateOption) *chatTemplateArguments {
-	args := &chatTemplateArguments{}
-	for _, option := range options {
-		option.chatTemplate(args)
-	}
-	return args
 }
 
 // A TokenizeOption is an option of [Model.Tokenize]: [WithAddSpecial], [WithParseSpecial].
@@ -87,14 +56,6 @@ type tokenizeArguments struct {
 	parseSpecial C.int32_t
 }
 
-func newTokenizeArguments(options []TokenizeOption) *tokenizeArguments {
-	args := &tokenizeArguments{addSpecial: 1}
-	for _, option := range options {
-		option.tokenize(args)
-	}
-	return args
-}
-
 // A DetokenizeOption is an option of [Model.Detokenize]: [WithRemoveSpecial], [WithUnparseSpecial].
 type DetokenizeOption interface {
 	detokenize(args *detokenizeArguments)
@@ -103,14 +64,6 @@ type DetokenizeOption interface {
 type detokenizeArguments struct {
 	removeSpecial  C.int32_t
 	unparseSpecial C.int32_t
-}
-
-func newDetokenizeArguments(options []DetokenizeOption) *detokenizeArguments {
-	args := &detokenizeArguments{}
-	for _, option := range options {
-		option.detokenize(args)
-	}
-	return args
 }
 
 // A TokenPieceOption is an option of [Model.TokenPiece]: [WithSpecial].
@@ -122,15 +75,7 @@ type tokenPieceArguments struct {
 	special C.int32_t
 }
 
-func newTokenPieceArguments(options []TokenPieceOption) *tokenPieceArguments {
-	args := &tokenPieceArguments{special: 1}
-	for _, option := range options {
-		option.tokenPiece(args)
-	}
-	return args
-}
-
-// A ApplyChatTemplateOption is an option of [Model.ApplyChatTemplate]: [WithTools], [WithToolChoice],
+// An ApplyChatTemplateOption is an option of [Model.ApplyChatTemplate]: [WithTools], [WithToolChoice],
 // [WithParallelToolCalls], [WithChatTemplate], [WithTemplateArguments], [WithAddGenerationPrompt],
 // [WithEnableThinking].
 type ApplyChatTemplateOption interface {
@@ -140,15 +85,6 @@ type ApplyChatTemplateOption interface {
 type applyChatTemplateArguments struct {
 	keep
 	options C.mullama_chat_options
-}
-
-func newApplyChatTemplateArguments(options []ApplyChatTemplateOption) *applyChatTemplateArguments {
-	args := &applyChatTemplateArguments{}
-	C.mullama_chat_options_init(&args.options, C.sizeof_mullama_chat_options)
-	for _, option := range options {
-		option.applyChatTemplate(args)
-	}
-	return args
 }
 
 // A CreateContextOption is an option of [Model.CreateContext]: [WithNCtx], [WithNBatch], [WithNUbatch],
@@ -164,15 +100,6 @@ type createContextArguments struct {
 	options C.mullama_context_options
 }
 
-func newCreateContextArguments(options []CreateContextOption) *createContextArguments {
-	args := &createContextArguments{}
-	C.mullama_context_options_init(&args.options, C.sizeof_mullama_context_options)
-	for _, option := range options {
-		option.createContext(args)
-	}
-	return args
-}
-
 // A DecodeOption is an option of [Context.Decode]: [WithSequence], [WithPosition], [WithOutputs].
 type DecodeOption interface {
 	decode(args *decodeArguments)
@@ -180,15 +107,6 @@ type DecodeOption interface {
 
 type decodeArguments struct {
 	options C.mullama_decode_options
-}
-
-func newDecodeArguments(options []DecodeOption) *decodeArguments {
-	args := &decodeArguments{}
-	C.mullama_decode_options_init(&args.options, C.sizeof_mullama_decode_options)
-	for _, option := range options {
-		option.decode(args)
-	}
-	return args
 }
 
 // A LogitsOption is an option of [Context.Logits]: [WithIndex].
@@ -200,29 +118,13 @@ type logitsArguments struct {
 	index C.int32_t
 }
 
-func newLogitsArguments(options []LogitsOption) *logitsArguments {
-	args := &logitsArguments{index: -1}
-	for _, option := range options {
-		option.logits(args)
-	}
-	return args
-}
-
-// A EmbeddingsOption is an option of [Context.Embeddings]: [WithIndex].
+// An EmbeddingsOption is an option of [Context.Embeddings]: [WithIndex].
 type EmbeddingsOption interface {
 	embeddings(args *embeddingsArguments)
 }
 
 type embeddingsArguments struct {
 	index C.int32_t
-}
-
-func newEmbeddingsArguments(options []EmbeddingsOption) *embeddingsArguments {
-	args := &embeddingsArguments{index: -1}
-	for _, option := range options {
-		option.embeddings(args)
-	}
-	return args
 }
 
 // A SequenceEmbeddingsOption is an option of [Context.SequenceEmbeddings]: [WithSequence].
@@ -232,14 +134,6 @@ type SequenceEmbeddingsOption interface {
 
 type sequenceEmbeddingsArguments struct {
 	sequence C.int32_t
-}
-
-func newSequenceEmbeddingsArguments(options []SequenceEmbeddingsOption) *sequenceEmbeddingsArguments {
-	args := &sequenceEmbeddingsArguments{}
-	for _, option := range options {
-		option.sequenceEmbeddings(args)
-	}
-	return args
 }
 
 // A MemoryRemoveOption is an option of [Context.MemoryRemove]: [WithStart], [WithEnd].
@@ -252,14 +146,6 @@ type memoryRemoveArguments struct {
 	end   C.int32_t
 }
 
-func newMemoryRemoveArguments(options []MemoryRemoveOption) *memoryRemoveArguments {
-	args := &memoryRemoveArguments{end: -1}
-	for _, option := range options {
-		option.memoryRemove(args)
-	}
-	return args
-}
-
 // A MemoryCopyOption is an option of [Context.MemoryCopy]: [WithStart], [WithEnd].
 type MemoryCopyOption interface {
 	memoryCopy(args *memoryCopyArguments)
@@ -268,14 +154,6 @@ type MemoryCopyOption interface {
 type memoryCopyArguments struct {
 	start C.int32_t
 	end   C.int32_t
-}
-
-func newMemoryCopyArguments(options []MemoryCopyOption) *memoryCopyArguments {
-	args := &memoryCopyArguments{end: -1}
-	for _, option := range options {
-		option.memoryCopy(args)
-	}
-	return args
 }
 
 // A MemoryMinOption is an option of [Context.MemoryMin]: [WithSequence].
@@ -287,14 +165,6 @@ type memoryMinArguments struct {
 	sequence C.int32_t
 }
 
-func newMemoryMinArguments(options []MemoryMinOption) *memoryMinArguments {
-	args := &memoryMinArguments{}
-	for _, option := range options {
-		option.memoryMin(args)
-	}
-	return args
-}
-
 // A MemoryMaxOption is an option of [Context.MemoryMax]: [WithSequence].
 type MemoryMaxOption interface {
 	memoryMax(args *memoryMaxArguments)
@@ -304,14 +174,6 @@ type memoryMaxArguments struct {
 	sequence C.int32_t
 }
 
-func newMemoryMaxArguments(options []MemoryMaxOption) *memoryMaxArguments {
-	args := &memoryMaxArguments{}
-	for _, option := range options {
-		option.memoryMax(args)
-	}
-	return args
-}
-
 // A MemoryClearOption is an option of [Context.MemoryClear]: [WithData].
 type MemoryClearOption interface {
 	memoryClear(args *memoryClearArguments)
@@ -319,14 +181,6 @@ type MemoryClearOption interface {
 
 type memoryClearArguments struct {
 	data C.int32_t
-}
-
-func newMemoryClearArguments(options []MemoryClearOption) *memoryClearArguments {
-	args := &memoryClearArguments{}
-	for _, option := range options {
-		option.memoryClear(args)
-	}
-	return args
 }
 
 // A StateSizeOption is an option of [Context.StateSize]: [WithSequence], [WithFlags].
@@ -339,14 +193,6 @@ type stateSizeArguments struct {
 	flags    C.mullama_state_flags
 }
 
-func newStateSizeArguments(options []StateSizeOption) *stateSizeArguments {
-	args := &stateSizeArguments{sequence: -1}
-	for _, option := range options {
-		option.stateSize(args)
-	}
-	return args
-}
-
 // A SaveStateOption is an option of [Context.SaveState]: [WithSequence], [WithFlags].
 type SaveStateOption interface {
 	saveState(args *saveStateArguments)
@@ -357,14 +203,6 @@ type saveStateArguments struct {
 	flags    C.mullama_state_flags
 }
 
-func newSaveStateArguments(options []SaveStateOption) *saveStateArguments {
-	args := &saveStateArguments{sequence: -1}
-	for _, option := range options {
-		option.saveState(args)
-	}
-	return args
-}
-
 // A LoadStateOption is an option of [Context.LoadState]: [WithSequence].
 type LoadStateOption interface {
 	loadState(args *loadStateArguments)
@@ -372,14 +210,6 @@ type LoadStateOption interface {
 
 type loadStateArguments struct {
 	sequence C.int32_t
-}
-
-func newLoadStateArguments(options []LoadStateOption) *loadStateArguments {
-	args := &loadStateArguments{sequence: -1}
-	for _, option := range options {
-		option.loadState(args)
-	}
-	return args
 }
 
 // A SaveStateFileOption is an option of [Context.SaveStateFile]: [WithTokens], [WithSequence], [WithFlags].
@@ -395,14 +225,6 @@ type saveStateFileArguments struct {
 	flags     C.mullama_state_flags
 }
 
-func newSaveStateFileArguments(options []SaveStateFileOption) *saveStateFileArguments {
-	args := &saveStateFileArguments{sequence: -1}
-	for _, option := range options {
-		option.saveStateFile(args)
-	}
-	return args
-}
-
 // A LoadStateFileOption is an option of [Context.LoadStateFile]: [WithSequence].
 type LoadStateFileOption interface {
 	loadStateFile(args *loadStateFileArguments)
@@ -410,14 +232,6 @@ type LoadStateFileOption interface {
 
 type loadStateFileArguments struct {
 	sequence C.int32_t
-}
-
-func newLoadStateFileArguments(options []LoadStateFileOption) *loadStateFileArguments {
-	args := &loadStateFileArguments{sequence: -1}
-	for _, option := range options {
-		option.loadStateFile(args)
-	}
-	return args
 }
 
 // A CreateSamplerOption is an option of [Model.CreateSampler]: [WithSeed], [WithTemperature], [WithDynatempRange],
@@ -435,16 +249,7 @@ type createSamplerArguments struct {
 	options C.mullama_sampler_options
 }
 
-func newCreateSamplerArguments(options []CreateSamplerOption) *createSamplerArguments {
-	args := &createSamplerArguments{}
-	C.mullama_sampler_options_init(&args.options, C.sizeof_mullama_sampler_options)
-	for _, option := range options {
-		option.createSampler(args)
-	}
-	return args
-}
-
-// A AddDistOption is an option of [Sampler.AddDist]: [WithSeed].
+// An AddDistOption is an option of [Sampler.AddDist]: [WithSeed].
 type AddDistOption interface {
 	addDist(args *addDistArguments)
 }
@@ -453,15 +258,7 @@ type addDistArguments struct {
 	seed C.uint32_t
 }
 
-func newAddDistArguments(options []AddDistOption) *addDistArguments {
-	args := &addDistArguments{seed: 4294967295}
-	for _, option := range options {
-		option.addDist(args)
-	}
-	return args
-}
-
-// A AddTopPOption is an option of [Sampler.AddTopP]: [WithSamplerMinKeep].
+// An AddTopPOption is an option of [Sampler.AddTopP]: [WithSamplerMinKeep].
 type AddTopPOption interface {
 	addTopP(args *addTopPArguments)
 }
@@ -470,15 +267,7 @@ type addTopPArguments struct {
 	minKeep C.size_t
 }
 
-func newAddTopPArguments(options []AddTopPOption) *addTopPArguments {
-	args := &addTopPArguments{minKeep: 1}
-	for _, option := range options {
-		option.addTopP(args)
-	}
-	return args
-}
-
-// A AddMinPOption is an option of [Sampler.AddMinP]: [WithSamplerMinKeep].
+// An AddMinPOption is an option of [Sampler.AddMinP]: [WithSamplerMinKeep].
 type AddMinPOption interface {
 	addMinP(args *addMinPArguments)
 }
@@ -487,15 +276,7 @@ type addMinPArguments struct {
 	minKeep C.size_t
 }
 
-func newAddMinPArguments(options []AddMinPOption) *addMinPArguments {
-	args := &addMinPArguments{minKeep: 1}
-	for _, option := range options {
-		option.addMinP(args)
-	}
-	return args
-}
-
-// A AddTypicalOption is an option of [Sampler.AddTypical]: [WithSamplerMinKeep].
+// An AddTypicalOption is an option of [Sampler.AddTypical]: [WithSamplerMinKeep].
 type AddTypicalOption interface {
 	addTypical(args *addTypicalArguments)
 }
@@ -504,15 +285,7 @@ type addTypicalArguments struct {
 	minKeep C.size_t
 }
 
-func newAddTypicalArguments(options []AddTypicalOption) *addTypicalArguments {
-	args := &addTypicalArguments{minKeep: 1}
-	for _, option := range options {
-		option.addTypical(args)
-	}
-	return args
-}
-
-// A AddTailFreeOption is an option of [Sampler.AddTailFree]: [WithSamplerMinKeep].
+// An AddTailFreeOption is an option of [Sampler.AddTailFree]: [WithSamplerMinKeep].
 type AddTailFreeOption interface {
 	addTailFree(args *addTailFreeArguments)
 }
@@ -521,15 +294,7 @@ type addTailFreeArguments struct {
 	minKeep C.size_t
 }
 
-func newAddTailFreeArguments(options []AddTailFreeOption) *addTailFreeArguments {
-	args := &addTailFreeArguments{minKeep: 1}
-	for _, option := range options {
-		option.addTailFree(args)
-	}
-	return args
-}
-
-// A AddDynamicTemperatureOption is an option of [Sampler.AddDynamicTemperature]: [WithExponent].
+// An AddDynamicTemperatureOption is an option of [Sampler.AddDynamicTemperature]: [WithExponent].
 type AddDynamicTemperatureOption interface {
 	addDynamicTemperature(args *addDynamicTemperatureArguments)
 }
@@ -538,15 +303,7 @@ type addDynamicTemperatureArguments struct {
 	exponent C.float
 }
 
-func newAddDynamicTemperatureArguments(options []AddDynamicTemperatureOption) *addDynamicTemperatureArguments {
-	args := &addDynamicTemperatureArguments{exponent: 1.0}
-	for _, option := range options {
-		option.addDynamicTemperature(args)
-	}
-	return args
-}
-
-// A AddXtcOption is an option of [Sampler.AddXtc]: [WithSamplerMinKeep], [WithSeed].
+// An AddXtcOption is an option of [Sampler.AddXtc]: [WithSamplerMinKeep], [WithSeed].
 type AddXtcOption interface {
 	addXtc(args *addXtcArguments)
 }
@@ -556,15 +313,7 @@ type addXtcArguments struct {
 	seed    C.uint32_t
 }
 
-func newAddXtcArguments(options []AddXtcOption) *addXtcArguments {
-	args := &addXtcArguments{minKeep: 1, seed: 4294967295}
-	for _, option := range options {
-		option.addXtc(args)
-	}
-	return args
-}
-
-// A AddMirostatOption is an option of [Sampler.AddMirostat]: [WithTau], [WithEta], [WithM], [WithSeed].
+// An AddMirostatOption is an option of [Sampler.AddMirostat]: [WithTau], [WithEta], [WithM], [WithSeed].
 type AddMirostatOption interface {
 	addMirostat(args *addMirostatArguments)
 }
@@ -576,15 +325,7 @@ type addMirostatArguments struct {
 	seed C.uint32_t
 }
 
-func newAddMirostatArguments(options []AddMirostatOption) *addMirostatArguments {
-	args := &addMirostatArguments{tau: 5.0, eta: 0.1, m: 100, seed: 4294967295}
-	for _, option := range options {
-		option.addMirostat(args)
-	}
-	return args
-}
-
-// A AddMirostatV2Option is an option of [Sampler.AddMirostatV2]: [WithTau], [WithEta], [WithSeed].
+// An AddMirostatV2Option is an option of [Sampler.AddMirostatV2]: [WithTau], [WithEta], [WithSeed].
 type AddMirostatV2Option interface {
 	addMirostatV2(args *addMirostatV2Arguments)
 }
@@ -595,15 +336,7 @@ type addMirostatV2Arguments struct {
 	seed C.uint32_t
 }
 
-func newAddMirostatV2Arguments(options []AddMirostatV2Option) *addMirostatV2Arguments {
-	args := &addMirostatV2Arguments{tau: 5.0, eta: 0.1, seed: 4294967295}
-	for _, option := range options {
-		option.addMirostatV2(args)
-	}
-	return args
-}
-
-// A AddAdaptivePOption is an option of [Sampler.AddAdaptiveP]: [WithDecay], [WithSeed].
+// An AddAdaptivePOption is an option of [Sampler.AddAdaptiveP]: [WithDecay], [WithSeed].
 type AddAdaptivePOption interface {
 	addAdaptiveP(args *addAdaptivePArguments)
 }
@@ -613,15 +346,7 @@ type addAdaptivePArguments struct {
 	seed  C.uint32_t
 }
 
-func newAddAdaptivePArguments(options []AddAdaptivePOption) *addAdaptivePArguments {
-	args := &addAdaptivePArguments{decay: 0.9, seed: 4294967295}
-	for _, option := range options {
-		option.addAdaptiveP(args)
-	}
-	return args
-}
-
-// A AddDryOption is an option of [Sampler.AddDry]: [WithBase], [WithAllowedLength], [WithLastN], [WithBreakers].
+// An AddDryOption is an option of [Sampler.AddDry]: [WithBase], [WithAllowedLength], [WithLastN], [WithBreakers].
 type AddDryOption interface {
 	addDry(args *addDryArguments)
 }
@@ -635,15 +360,7 @@ type addDryArguments struct {
 	breakersLen   C.size_t
 }
 
-func newAddDryArguments(options []AddDryOption) *addDryArguments {
-	args := &addDryArguments{base: 1.75, allowedLength: 2, lastN: 64}
-	for _, option := range options {
-		option.addDry(args)
-	}
-	return args
-}
-
-// A AddPenaltiesOption is an option of [Sampler.AddPenalties]: [WithLastN], [WithRepeat], [WithFrequency],
+// An AddPenaltiesOption is an option of [Sampler.AddPenalties]: [WithLastN], [WithRepeat], [WithFrequency],
 // [WithPresence].
 type AddPenaltiesOption interface {
 	addPenalties(args *addPenaltiesArguments)
@@ -656,15 +373,7 @@ type addPenaltiesArguments struct {
 	presence  C.float
 }
 
-func newAddPenaltiesArguments(options []AddPenaltiesOption) *addPenaltiesArguments {
-	args := &addPenaltiesArguments{lastN: 64, repeat: 1.0}
-	for _, option := range options {
-		option.addPenalties(args)
-	}
-	return args
-}
-
-// A AddGrammarOption is an option of [Sampler.AddGrammar]: [WithRoot], [WithTriggerPatterns], [WithTriggerTokens].
+// An AddGrammarOption is an option of [Sampler.AddGrammar]: [WithRoot], [WithTriggerPatterns], [WithTriggerTokens].
 type AddGrammarOption interface {
 	addGrammar(args *addGrammarArguments)
 }
@@ -679,15 +388,6 @@ type addGrammarArguments struct {
 	triggerTokensLen   C.size_t
 }
 
-func newAddGrammarArguments(options []AddGrammarOption) *addGrammarArguments {
-	args := &addGrammarArguments{}
-	args.root, args.rootLen = args.holdText("root")
-	for _, option := range options {
-		option.addGrammar(args)
-	}
-	return args
-}
-
 // A SampleOption is an option of [Sampler.Sample]: [WithIndex].
 type SampleOption interface {
 	sample(args *sampleArguments)
@@ -695,14 +395,6 @@ type SampleOption interface {
 
 type sampleArguments struct {
 	index C.int32_t
-}
-
-func newSampleArguments(options []SampleOption) *sampleArguments {
-	args := &sampleArguments{index: -1}
-	for _, option := range options {
-		option.sample(args)
-	}
-	return args
 }
 
 // A GenerateOption is an option of [Context.Generate], [Context.Stream] and [Context.StartGeneration]: [WithTokens],
@@ -744,7 +436,7 @@ func newGenerateArguments(options []GenerateOption) *generateArguments {
 	return args
 }
 
-// A AddSpecialOption is an option of [Model.Tokenize], [Context.Generate], [Context.Stream] and
+// An AddSpecialOption is an option of [Model.Tokenize], [Context.Generate], [Context.Stream] and
 // [Context.StartGeneration].
 type AddSpecialOption interface {
 	TokenizeOption
@@ -781,7 +473,7 @@ type SequenceOption interface {
 	GenerateOption
 }
 
-// A IndexOption is an option of [Context.Logits], [Context.Embeddings] and [Sampler.Sample].
+// An IndexOption is an option of [Context.Logits], [Context.Embeddings] and [Sampler.Sample].
 type IndexOption interface {
 	LogitsOption
 	EmbeddingsOption
@@ -794,7 +486,7 @@ type StartOption interface {
 	MemoryCopyOption
 }
 
-// A EndOption is an option of [Context.MemoryRemove] and [Context.MemoryCopy].
+// An EndOption is an option of [Context.MemoryRemove] and [Context.MemoryCopy].
 type EndOption interface {
 	MemoryRemoveOption
 	MemoryCopyOption
@@ -849,7 +541,7 @@ type TauOption interface {
 	AddMirostatV2Option
 }
 
-// A EtaOption is an option of [Sampler.AddMirostat] and [Sampler.AddMirostatV2].
+// An EtaOption is an option of [Sampler.AddMirostat] and [Sampler.AddMirostatV2].
 type EtaOption interface {
 	AddMirostatOption
 	AddMirostatV2Option
@@ -2747,7 +2439,8 @@ func (option nKeepOption) generate(args *generateArguments) {
 	args.options.n_keep = C.int32_t(option.value)
 }
 
-// WithResult: Where to put the figures of the generation when it has ended; not for the method that gives it itself.
+// WithResult: Where to put the figures of the generation once it has ended. [Context.StartGeneration] refuses it: what
+// it gives has Result.
 func WithResult(result *GenerationResult) GenerateOption {
 	return resultOption{result}
 }

@@ -74,8 +74,8 @@ import (
 
 // Sampler is a chain of samplers with its random numbers and its history.
 //
-// One call at a time: another one fails at once with [ErrBusy]. It keeps its [Model] alive. Close it when it is not
-// needed any more; a forgotten one is freed later.
+// Of two calls at the same time the second one fails at once with [ErrBusy]. It keeps its [Model] alive. Close it when
+// it is not needed any more; a forgotten one is freed later.
 type Sampler struct {
 	c     *C.mullama_sampler
 	model *Model
@@ -126,7 +126,10 @@ func (s *Sampler) AddGreedy() error {
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddDist(options ...AddDistOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddDistArguments(options)
+	args := &addDistArguments{seed: 4294967295}
+	for _, option := range options {
+		option.addDist(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_sampler_add_dist(s.c, args.seed, &failed); code != 0 {
 		return failure(code, failed)
@@ -158,7 +161,10 @@ func (s *Sampler) AddTopK(k int32) error {
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddTopP(p float32, options ...AddTopPOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddTopPArguments(options)
+	args := &addTopPArguments{minKeep: 1}
+	for _, option := range options {
+		option.addTopP(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_sampler_add_top_p(s.c, C.float(p), args.minKeep, &failed); code != 0 {
 		return failure(code, failed)
@@ -175,7 +181,10 @@ func (s *Sampler) AddTopP(p float32, options ...AddTopPOption) error {
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddMinP(p float32, options ...AddMinPOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddMinPArguments(options)
+	args := &addMinPArguments{minKeep: 1}
+	for _, option := range options {
+		option.addMinP(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_sampler_add_min_p(s.c, C.float(p), args.minKeep, &failed); code != 0 {
 		return failure(code, failed)
@@ -193,7 +202,10 @@ func (s *Sampler) AddMinP(p float32, options ...AddMinPOption) error {
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddTypical(p float32, options ...AddTypicalOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddTypicalArguments(options)
+	args := &addTypicalArguments{minKeep: 1}
+	for _, option := range options {
+		option.addTypical(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_sampler_add_typical(s.c, C.float(p), args.minKeep, &failed); code != 0 {
 		return failure(code, failed)
@@ -211,7 +223,10 @@ func (s *Sampler) AddTypical(p float32, options ...AddTypicalOption) error {
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddTailFree(z float32, options ...AddTailFreeOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddTailFreeArguments(options)
+	args := &addTailFreeArguments{minKeep: 1}
+	for _, option := range options {
+		option.addTailFree(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_sampler_add_tail_free(s.c, C.float(z), args.minKeep, &failed); code != 0 {
 		return failure(code, failed)
@@ -242,9 +257,12 @@ func (s *Sampler) AddTemperature(temperature float32) error {
 // Options: [WithExponent].
 //
 // Errors: [ErrClosed], [ErrBusy].
-func (s *Sampler) AddDynamicTemperature(temperature float32, spread float32, options ...AddDynamicTemperatureOption) error {
+func (s *Sampler) AddDynamicTemperature(temperature, spread float32, options ...AddDynamicTemperatureOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddDynamicTemperatureArguments(options)
+	args := &addDynamicTemperatureArguments{exponent: 1.0}
+	for _, option := range options {
+		option.addDynamicTemperature(args)
+	}
 	var failed *C.mullama_error
 	code := C.mullama_sampler_add_dynamic_temperature(
 		s.c, C.float(temperature), C.float(spread), args.exponent, &failed,
@@ -279,9 +297,12 @@ func (s *Sampler) AddTopNSigma(n float32) error {
 // Options: [WithSamplerMinKeep], [WithSeed].
 //
 // Errors: [ErrClosed], [ErrBusy].
-func (s *Sampler) AddXtc(probability float32, threshold float32, options ...AddXtcOption) error {
+func (s *Sampler) AddXtc(probability, threshold float32, options ...AddXtcOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddXtcArguments(options)
+	args := &addXtcArguments{minKeep: 1, seed: 4294967295}
+	for _, option := range options {
+		option.addXtc(args)
+	}
 	var failed *C.mullama_error
 	code := C.mullama_sampler_add_xtc(s.c, C.float(probability), C.float(threshold), args.minKeep, args.seed, &failed)
 	if code != 0 {
@@ -297,7 +318,10 @@ func (s *Sampler) AddXtc(probability float32, threshold float32, options ...AddX
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddMirostat(options ...AddMirostatOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddMirostatArguments(options)
+	args := &addMirostatArguments{tau: 5.0, eta: 0.1, m: 100, seed: 4294967295}
+	for _, option := range options {
+		option.addMirostat(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_sampler_add_mirostat(s.c, args.tau, args.eta, args.m, args.seed, &failed); code != 0 {
 		return failure(code, failed)
@@ -312,7 +336,10 @@ func (s *Sampler) AddMirostat(options ...AddMirostatOption) error {
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddMirostatV2(options ...AddMirostatV2Option) error {
 	defer runtime.KeepAlive(s)
-	args := newAddMirostatV2Arguments(options)
+	args := &addMirostatV2Arguments{tau: 5.0, eta: 0.1, seed: 4294967295}
+	for _, option := range options {
+		option.addMirostatV2(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_sampler_add_mirostat_v2(s.c, args.tau, args.eta, args.seed, &failed); code != 0 {
 		return failure(code, failed)
@@ -329,7 +356,10 @@ func (s *Sampler) AddMirostatV2(options ...AddMirostatV2Option) error {
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddAdaptiveP(target float32, options ...AddAdaptivePOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddAdaptivePArguments(options)
+	args := &addAdaptivePArguments{decay: 0.9, seed: 4294967295}
+	for _, option := range options {
+		option.addAdaptiveP(args)
+	}
 	var failed *C.mullama_error
 	if code := C.mullama_sampler_add_adaptive_p(s.c, C.float(target), args.decay, args.seed, &failed); code != 0 {
 		return failure(code, failed)
@@ -346,7 +376,10 @@ func (s *Sampler) AddAdaptiveP(target float32, options ...AddAdaptivePOption) er
 // Errors: [ErrClosed], [ErrBusy], [ErrInvalidUTF8].
 func (s *Sampler) AddDry(multiplier float32, options ...AddDryOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddDryArguments(options)
+	args := &addDryArguments{base: 1.75, allowedLength: 2, lastN: 64}
+	for _, option := range options {
+		option.addDry(args)
+	}
 	defer args.Unpin()
 	var failed *C.mullama_error
 	code := C.mullama_sampler_add_dry(
@@ -365,7 +398,10 @@ func (s *Sampler) AddDry(multiplier float32, options ...AddDryOption) error {
 // Errors: [ErrClosed], [ErrBusy].
 func (s *Sampler) AddPenalties(options ...AddPenaltiesOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddPenaltiesArguments(options)
+	args := &addPenaltiesArguments{lastN: 64, repeat: 1.0}
+	for _, option := range options {
+		option.addPenalties(args)
+	}
 	var failed *C.mullama_error
 	code := C.mullama_sampler_add_penalties(s.c, args.lastN, args.repeat, args.frequency, args.presence, &failed)
 	if code != 0 {
@@ -414,7 +450,11 @@ func (s *Sampler) AddInfill() error {
 // Errors: [ErrClosed], [ErrBusy], [ErrInvalidGrammar], [ErrInvalidToken], [ErrInvalidUTF8].
 func (s *Sampler) AddGrammar(grammar string, options ...AddGrammarOption) error {
 	defer runtime.KeepAlive(s)
-	args := newAddGrammarArguments(options)
+	args := &addGrammarArguments{}
+	args.root, args.rootLen = args.holdText("root")
+	for _, option := range options {
+		option.addGrammar(args)
+	}
 	defer args.Unpin()
 	var failed *C.mullama_error
 	code := C.mullama_sampler_add_grammar(
@@ -441,7 +481,7 @@ func (s *Sampler) Remove(index uint) error {
 	return nil
 }
 
-// Names gives names of the steps in order, as llama.cpp calls them.
+// Names gives the names of the steps in order, as llama.cpp calls them.
 //
 //   - It gives: The names.
 //
@@ -518,7 +558,10 @@ func (s *Sampler) Choose(logits []float32) (int32, error) {
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange], [ErrNoOutput].
 func (s *Sampler) Sample(co *Context, options ...SampleOption) (int32, error) {
 	defer runtime.KeepAlive(s)
-	args := newSampleArguments(options)
+	args := &sampleArguments{index: -1}
+	for _, option := range options {
+		option.sample(args)
+	}
 	defer runtime.KeepAlive(co)
 	var out C.int32_t
 	var failed *C.mullama_error

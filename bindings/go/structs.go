@@ -105,7 +105,7 @@ func readLogEntry(c *C.mullama_log_entry) LogEntry {
 	return result
 }
 
-// ModelInfo holds facts of a loaded model. The texts live until the model and everything on it is closed.
+// ModelInfo holds the facts of a loaded model. The texts live until the model and everything on it is closed.
 type ModelInfo struct {
 	// Type, size and format, such as llama 135M Q4_1.
 	Description string
@@ -195,7 +195,7 @@ func readModelInfo(c *C.mullama_model_info) ModelInfo {
 	return result
 }
 
-// SpecialTokens is the token ids with a role; -1 where the vocabulary has none.
+// SpecialTokens holds the token ids with a role; -1 where the vocabulary has none.
 type SpecialTokens struct {
 	// Beginning of text.
 	BOS int32
@@ -321,7 +321,7 @@ func readContextTimings(c *C.mullama_context_timings) ContextTimings {
 	return result
 }
 
-// MemoryUsage is the memory of a model and its context in one kind of buffer.
+// MemoryUsage holds the memory of a model and its context in one kind of buffer.
 type MemoryUsage struct {
 	// The buffer type, such as CPU, CPU_REPACK or CUDA0; total for all together.
 	Buffer string
@@ -342,7 +342,7 @@ func readMemoryUsage(c *C.mullama_memory_usage) MemoryUsage {
 	return result
 }
 
-// SamplerSettings is the numbers of a preset, under the names of the options of sampler.
+// SamplerSettings holds the numbers of a preset, under the names of the options of sampler.
 type SamplerSettings struct {
 	// See the option of this name.
 	Temperature float32
@@ -435,8 +435,8 @@ func readGenerationResult(c *C.mullama_generation_result) GenerationResult {
 	return result
 }
 
-// Batch holds tokens or embeddings of several sequences, one entry each. Every array has one item an entry except where
-// it says otherwise.
+// Batch holds the tokens or embeddings of several sequences, one entry each. Every array has one item an entry except
+// where it says otherwise.
 type Batch struct {
 	// Token ids; empty when embeddings are given. Shape [n].
 	Tokens []int32

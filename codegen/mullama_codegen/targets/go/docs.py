@@ -11,7 +11,9 @@ from .names import Names
 from .types import Types
 
 # A plural noun at the start of a doc goes on with one of these; a verb does not.
-AFTER_NOUNS = frozenset("of that and in for from on at with as to 0 kept which".split())  # noqa: SIM905
+AFTER_NOUNS = frozenset("of that and in for from on at with as 0 kept which".split())  # noqa: SIM905
+DETERMINERS = frozenset("A An The One All Every Its Three Nothing What Whether Which How Why".split())  # noqa: SIM905
+QUESTIONS = ("Whether", "What", "Which", "How", "Why")
 
 
 class Docs:
@@ -26,20 +28,21 @@ class Docs:
         text = " ".join(references.spell(doc, self.names.reference).split())
         return text if text.endswith((".", "!", "?", ":")) else f"{text}."
 
-    def sentence(self, name: str, doc: str, verb: str = "gives") -> str:
-        """The doc as a sentence about `name`: "Tokenize gives tokens of a text."""
+    def sentence(self, name: str, doc: str, verb: str = "gives", is_noun: bool = False) -> str:
+        """The doc as a sentence about `name`: "Tokenize gives the tokens of a text." """
         text = self.text(doc)
         words = re.split(r"[ ,;:.]", text, maxsplit=2)
-        first, second = words[0], words[1] if len(words) > 1 else ""
-        lower = text[0].lower() + text[1:] if first[1:].islower() or len(first) == 1 else text
-        if first in ("Whether", "What", "Which", "How", "Why"):
+        first, second = words[0], words[1]
+        is_word = (first[1:].islower() or len(first) == 1) and "'" not in first
+        lower = text[0].lower() + text[1:] if is_word else text
+        if first in QUESTIONS:
             return f"{name} says {lower}"
-        if verb == "is":
-            article = "" if first in ("A", "An", "The", "One") else "the "
-            return f"{name} holds {lower}" if first.endswith("s") and not article == "" else f"{name} is {article}{lower}"
-        if first.endswith("s") and second not in AFTER_NOUNS and first[0].isupper() and first not in ("Its", "Numbers"):
+        if first == "For":
+            return f"{name} is {lower}"
+        if not is_noun and first.endswith("s") and is_word and second not in AFTER_NOUNS and first not in DETERMINERS:
             return f"{name} {lower}"
-        return f"{name} {verb} {lower}"
+        article = "" if first in DETERMINERS or not is_word else "the "
+        return f"{name} {verb} {article}{lower}"
 
     def described(self, value: Value) -> str:
         """A doc with shape, unit and range behind it."""
@@ -84,7 +87,7 @@ class Docs:
         if codes:
             facts.append(f"Errors: {', '.join(f'[{self.names.error(code)}]' for code in codes)}.")
         deprecated = [f"Deprecated: {self.text(function.deprecated)}"] if function.deprecated else []
-        summary = " ".join([self.sentence(name, function.doc), *notes])
+        summary = " ".join([self.sentence(name, function.doc, is_noun=function.property), *notes])
         return paragraphs(
             comment(summary), items(entries), *(comment(fact) for fact in facts), *(comment(one) for one in deprecated)
         )

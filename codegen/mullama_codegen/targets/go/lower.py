@@ -13,8 +13,8 @@ from .types import C_TEXT, Types, UnsupportedError
 from .views import GoConstant, GoEnum, GoField, GoHandle, GoMethod, GoStruct, GoTrampoline, GoUnion
 
 THREADS = {
-    "shared": "Any number of goroutines may use it at once.",
-    "exclusive": "One call at a time: another one fails at once with [ErrBusy].",
+    "shared": "Any number of goroutines may call it at once.",
+    "exclusive": "Of two calls at the same time the second one fails at once with [ErrBusy].",
 }
 
 
@@ -55,7 +55,7 @@ class Lowering:
             for member in enum.members
         ]
         name = self.names.public(enum.name)
-        doc = comment(self.docs.sentence(name, enum.doc, "is"))
+        doc = comment(self.docs.sentence(name, enum.doc, "is", True))
         return GoEnum(name, "uint64" if enum.is_flags else "int32", doc, enum.is_flags, members)
 
     def struct(self, struct: Struct) -> GoStruct:
@@ -78,7 +78,7 @@ class Lowering:
             absent = "Nil for none." if self.types.says_ok(value) or value.nullable else ""
             doc = comment(" ".join(part for part in (self.docs.described(value), absent) if part), 1)
             fields.append(GoField(self.names.public(value.name), self.types.go_field(value), doc, lines))
-        return GoStruct(name, f"{self.prefix}_{struct.name}", comment(self.docs.sentence(name, struct.doc, "is")), fields)
+        return GoStruct(name, f"{self.prefix}_{struct.name}", comment(self.docs.sentence(name, struct.doc, "is" if struct.doc.split()[0] in ("A", "An", "One") else "holds", True)), fields)
 
     def plain_options(self, struct: Struct) -> GoStruct:
         name = self.names.public(struct.name)
@@ -86,7 +86,7 @@ class Lowering:
             GoField(self.names.public(value.name), self.types.go(value), comment(self.docs.described(value), 1), [stored])
             for value, stored in self.options.plain_fields(struct)
         ]
-        return GoStruct(name, f"{self.prefix}_{struct.name}", comment(self.docs.sentence(name, struct.doc, "is")), fields)
+        return GoStruct(name, f"{self.prefix}_{struct.name}", comment(self.docs.sentence(name, struct.doc, "is" if struct.doc.split()[0] in ("A", "An", "One") else "holds", True)), fields)
 
     def trampoline(self, callback: Callback) -> GoTrampoline:
         c_parameters, go_parameters, values, shown = [], [], [], []
@@ -134,8 +134,8 @@ class Lowering:
         gives = [f for f in self.api.functions if f.returns and f.returns.type.name == handle.name]
         given = [v for f in self.api.functions for v in f.params] + [v for s in self.api.structs.values() for v in s.fields]
         name, parent = self.names.public(handle.name), handle.keeps_alive
-        facts = [THREADS[handle.thread], f"It keeps its [{self.names.public(parent)}] alive." if parent else ""]
-        doc = self.docs.sentence(name, handle.doc, "is")
+        facts = ["" if " at once" in handle.doc else THREADS[handle.thread], f"It keeps its [{self.names.public(parent)}] alive." if parent else ""]
+        doc = self.docs.sentence(name, handle.doc, "is", True)
         return GoHandle(
             name,
             paragraphs(
@@ -173,15 +173,15 @@ class Lowering:
         inputs = self._inputs(function)
         body = self._prologue(function)
         if group:
-            body.append(f"args := new{group.arguments[0].upper()}{group.arguments[1:]}(options)")
+            body += group.lines
             body += ["defer args.Unpin()"] if group.keeps else []
         body += self._call(function, inputs)
-        parameters = [f"{shown} {type_}" for shown, type_ in inputs.parameters]
+        parameters = _grouped(inputs.parameters)
         if function.blocking:
             parameters.insert(0, "ctx context.Context")
         if group:
             parameters.append(f"options ...{group.interface}")
-        results = self._results(function)
+        results = self.results(function)
         doc = self.docs.function(
             function, name, inputs.documented, self._notes(function), group.options if group else []
         )
@@ -196,7 +196,7 @@ class Lowering:
         shown = "" if not results else f" {results[0]}" if len(results) == 1 else f" ({', '.join(results)})"
         return f"func {receiver}{name}({', '.join(parameters)}){shown}"
 
-    def _results(self, function: Function) -> list[str]:
+    def results(self, function: Function) -> list[str]:
         has_receiver = bool(function.on) and not function.static
         results = self.types.go_results(function.returns)
         if function.fallible or (has_receiver and results):
@@ -554,9 +554,9 @@ class Lowering:
         inner = f"start{start.removeprefix('Start')}" if start.startswith("Start") else f"start{start}"
         inputs = self._inputs(function)
         receiver = self.names.receiver(function.on)
-        parameters = [f"{name} {type_}" for name, type_ in inputs.parameters]
+        parameters = _grouped(inputs.parameters)
         given = ", ".join([*(name for name, _ in inputs.parameters), "args"])
-        arguments = f"new{group.arguments[0].upper()}{group.arguments[1:]}(options)"
+        arguments = f"{group.constructor}(options)"
         positional = self.options.positional(function)
         documented = list(inputs.documented)
         notes = []
@@ -709,3 +709,12 @@ class Lowering:
             take(option.name, option.name)
         for union in self.options.unions:
             take(union.name, f"options {union.interfaces}")
+
+
+def _grouped(parameters: list[tuple[str, str]]) -> list[str]:
+    """Parameters with their types; neighbours of one type share it."""
+    shown = []
+    for index, (name, type_) in enumerate(parameters):
+        follows = index + 1 < len(parameters) and parameters[index + 1][1] == type_
+        shown.append(name if follows else f"{name} {type_}")
+    return shown

@@ -53,7 +53,7 @@ class Options:
         for function in functions:
             group = self.groups[function.name]
             group.doc = comment(
-                f"A {group.interface} is an option of {_listed(self.links(function))}: "
+                f"{_article(group.interface)} is an option of {_listed(self.links(function))}: "
                 f"{', '.join(f'[{option}]' for option in group.options)}."
             )
 
@@ -109,6 +109,7 @@ class Options:
             else:
                 self._add_parameter(function, group, value, name)
         if function.text_generation:
+            group.is_shared = True
             self._add_result(function, group)
         if self.stand_ins(function):
             group.fields.append((f"{self.names.private(function.params[0].name)}Replaced", "bool"))
@@ -179,7 +180,8 @@ class Options:
         self.results[function.name] = self.names.public(result.returns.type.name)
         if len(set(self.results.values())) > 1:
             raise UnsupportedError(f"{function.name}: text generations with different results")
-        doc = "Where to put the figures of the generation when it has ended; not for the method that gives it itself."
+        start = self.names.qualified(function)
+        doc = f"Where to put the figures of the generation once it has ended. [{start}] refuses it: what it gives has Result."
         value = Value("result", result.returns.type, doc)
         group.fields.append(("result", f"*{self.results[function.name]}"))
         self.uses.setdefault("WithResult", []).append(Use(function, value, "", ["args.result = option.value"]))
@@ -217,7 +219,7 @@ class Options:
         interfaces = [self.groups[use.function.name].interface for use in uses]
         found = GoUnion(
             f"{union}Option",
-            comment(f"A {union}Option is an option of {_listed([link for use in uses for link in self.links(use.function)])}."),
+            comment(f"{_article(union)}Option is an option of {_listed([link for use in uses for link in self.links(use.function)])}."),
             interfaces,
         )
         if found not in self.unions:
@@ -249,3 +251,7 @@ def _plain(api: Api) -> dict[str, Struct]:
 
 def _listed(links: list[str]) -> str:
     return links[0] if len(links) == 1 else f"{', '.join(links[:-1])} and {links[-1]}"
+
+
+def _article(name: str) -> str:
+    return f"{'An' if name[0] in 'AEIO' else 'A'} {name}"

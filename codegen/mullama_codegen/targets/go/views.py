@@ -114,6 +114,23 @@ class GoGroup:
     keeps: bool = False
     fails: bool = False
     options: list[str] = field(default_factory=list)  # names, for documentation
+    is_shared: bool = False  # by several methods, which get the arguments from a function
+
+    @property
+    def constructor(self) -> str:
+        return f"new{self.arguments[0].upper()}{self.arguments[1:]}"
+
+    @property
+    def lines(self) -> list[str]:
+        """Statements that make the arguments from the defaults and the options."""
+        return [
+            f"args := &{self.arguments}{{{', '.join(self.literal)}}}",
+            *self.before,
+            "for _, option := range options {",
+            f"\toption.{self.method}(args)",
+            "}",
+            *self.after,
+        ]
 
     @property
     def rows(self) -> list[str]:

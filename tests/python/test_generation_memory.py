@@ -302,3 +302,23 @@ def test_a_recurrent_model_reuses_what_it_can_go_on_from_and_starts_again_otherw
 def test_a_recurrent_model_has_no_limit_of_length(recurrent):
     tokens, result = complete(recurrent, words(300), 10)
     assert len(tokens) == 10 and result.n_prompt == 300 and result.n_dropped == 0
+
+
+# Memory that keeps a window or a state beside all tokens
+
+
+@pytest.mark.parametrize("name", ["gemma3", "lfm2"])
+@pytest.mark.parametrize("full_swa", [False, True])
+def test_a_prefix_is_reused_only_where_the_memory_still_has_all_it_needs(tiny, name, full_swa):
+    options = {"n_ctx": 1024, "n_ubatch": 16, "n_threads": 1, "full_swa": full_swa}
+    with mullama.Model(tiny / f"{name}.gguf") as model, model.create_context(**options) as context:
+        prompt = words(700)
+        answer, _ = complete(context, prompt, 10)
+        for length in (709, 690, 600, 300, 20):
+            longer = [*[*prompt, *answer][:length], *words(5, seed=1)[1:]]
+            found, result = complete(context, longer)
+            with model.create_context(**options) as other:
+                assert found == complete(other, longer)[0], length
+            assert result.n_reused in (0, length)
+            if name == "gemma3" and full_swa:
+                assert result.n_reused == length

@@ -12,7 +12,7 @@ import mullama
 import numpy as np
 import pytest
 import tiny_models
-from gguf import GGUFReader, GGUFValueType
+from gguf import GGUFReader, GGUFValueType, GGUFWriter
 from mullama import ErrorCode
 
 LLAMA_INFO = {
@@ -55,6 +55,12 @@ INFOS = {
     "mamba": LLAMA_INFO
     | {"description": "mamba ?B all F32", "architecture": "mamba", "n_head": 0, "n_head_kv": 0}
     | {"rope_type": mullama.RopeType.NONE, "is_recurrent": True},
+    "gemma3": LLAMA_INFO
+    | {"description": "gemma3 ?B all F32", "architecture": "gemma3", "n_layer": 3, "n_swa": 16}
+    | {"rope_type": mullama.RopeType.NEOX},
+    "lfm2": LLAMA_INFO
+    | {"description": "lfm2 ?B all F32", "architecture": "lfm2", "n_layer": 4, "n_head_kv": 0, "is_hybrid": True}
+    | {"rope_type": mullama.RopeType.NEOX},
     "t5": LLAMA_INFO
     | {"description": "t5 ?B all F32", "architecture": "t5", "n_head_kv": 2, "rope_type": mullama.RopeType.NONE}
     | {"has_encoder": True, "decoder_start_token": tiny_models.spm_vocabulary().id("</s>")},
@@ -88,6 +94,22 @@ def test_every_fact_is_what_the_file_says(name: str, tiny: Path) -> None:
     with mullama.Model(files[0]) as model:
         assert model.info._asdict() == INFOS[name] | sizes
         assert model.n_vocab == INFOS[name]["n_vocab"]
+
+
+def test_a_diffusion_model_says_so_and_generates_nothing(tmp_path: Path) -> None:
+    vocabulary = tiny_models.spm_vocabulary()
+    writer = GGUFWriter(tmp_path / "llada.gguf", "llada")
+    tiny_models._add_llama_metadata(writer, "tiny llada", 2, 64, 2, 1, 128, np.float32)
+    tiny_models._add_spm_metadata(writer, vocabulary)
+    weights = tiny_models._Weights(4, np.float32)
+    tiny_models._write(writer, tiny_models._llama_tensors(weights, len(vocabulary), 2, 64, 2, 1, 128))
+    with mullama.Model(tmp_path / "llada.gguf") as model, model.create_context(n_ctx=64, n_threads=1) as context:
+        assert model.info.is_diffusion and not model.info.is_recurrent
+        context.decode([7, 8, 9], outputs="all")
+        assert context.all_logits().any()
+        with pytest.raises(mullama.ArgumentError) as raised:
+            context.generate("the water")
+        assert raised.value.code is ErrorCode.UNSUPPORTED
 
 
 def test_the_metadata_are_the_scalars_of_the_file(tiny: Path, llama: mullama.Model) -> None:

@@ -360,6 +360,33 @@ def test_flags_are_for_single_sequences(context: mullama.Context) -> None:
     assert len(context.save_state(0, "partial_only")) <= len(context.save_state(0))
 
 
+@pytest.mark.parametrize("name", ["mamba", "lfm2", "gemma3"])
+@pytest.mark.parametrize("to_file", [False, True], ids=["bytes", "file"])
+def test_what_cannot_be_rolled_back_is_put_back_by_a_partial_state(
+    name: str, to_file: bool, tiny: Path, tmp_path: Path
+) -> None:
+    options = {"n_ctx": 1024, "n_ubatch": 16, "n_threads": 1, "full_swa": False}
+    tokens = TOKENS * 12  # past the cells that a window's cache has to spare
+    with mullama.Model(tiny / f"{name}.gguf") as model:
+        with model.create_context(**options) as other:
+            other.decode(tokens)
+            expected = continued(other)[0]
+        with model.create_context(**options) as context:
+            context.decode(tokens)
+            state = context.save_state(0, "partial_only")
+            context.save_state_file(tmp_path / "state", sequence=0, flags="partial_only")
+            assert len(state) <= context.state_size(0, "partial_only") <= context.state_size(0)
+            assert len(state) < context.state_size(0) or name == "mamba"
+            context.decode([9] * 300)
+            if to_file:
+                context.load_state_file(tmp_path / "state", sequence=0)
+            else:
+                context.load_state(state, 0)
+            assert context.memory_remove(0, len(tokens))
+            assert context.memory_max() == len(tokens) - 1
+            assert continued(context)[0] == expected
+
+
 def test_an_embedding_model_has_no_state(tiny: Path) -> None:
     with mullama.Model(tiny / "bert.gguf") as bert, bert.create_context(embeddings=True, n_threads=1) as context:
         for call in (context.save_state, lambda: context.load_state(b"x"), context.memory_max):

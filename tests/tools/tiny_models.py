@@ -13,6 +13,8 @@ stream NumPy has frozen, so that ids recorded in a test case hold on every machi
 | `split-00001-of-00002.gguf`, `split-00002-of-00002.gguf` | `llama.gguf` in two parts |
 | `lora.gguf` | an adapter for `llama.gguf` |
 | `mamba.gguf` | recurrent: no KV cache, memory cannot be cut in the middle |
+| `gemma3.gguf` | two layers with a sliding window of 16 tokens and one without |
+| `lfm2.gguf` | hybrid: two recurrent layers (short convolutions) and two with attention |
 | `t5.gguf` | an encoder and a decoder: 2 layers each, 64 wide, the llama's vocabulary |
 | `minimal.gguf` | the smallest llama that loads, the base of the damaged files of `mutate.py` |
 """
@@ -267,6 +269,88 @@ def write_mamba(path: Path | str, seed: int = 5) -> Path:
     return Path(path)
 
 
+def write_gemma3(path: Path | str, seed: int = 8) -> Path:
+    """The llama's vocabulary and shape, with a sliding window in two layers of three."""
+    n_layer, n_embd, n_head, n_head_kv, n_ff = 3, 64, 2, 1, 128
+    head_width = n_embd // n_head
+    vocabulary = spm_vocabulary()
+    writer = gguf.GGUFWriter(path, "gemma3")
+    _add_llama_metadata(writer, "tiny gemma3", n_layer, n_embd, n_head, n_head_kv, n_ff, np.float32)
+    _add_spm_metadata(writer, vocabulary)
+    writer.add_key_length(head_width)
+    writer.add_value_length(head_width)
+    writer.add_sliding_window(16)
+    writer.add_array("gemma3.attention.sliding_window_pattern", [True, True, False])
+
+    weights = _Weights(seed, np.float32)
+    tensors = _llama_tensors(weights, len(vocabulary), n_layer, n_embd, n_head, n_head_kv, n_ff)
+    _shape_output(tensors["token_embd.weight"], tensors["output.weight"], vocabulary)
+    for layer in range(n_layer):
+        block = f"blk.{layer}."
+        for norm in ("post_attention_norm", "post_ffw_norm"):
+            tensors[f"{block}{norm}.weight"] = 0.5 * weights.ones(n_embd)
+        for norm in ("attn_q_norm", "attn_k_norm"):
+            tensors[f"{block}{norm}.weight"] = weights.ones(head_width)
+    _write(writer, tensors)
+    return Path(path)
+
+
+def write_lfm2(path: Path | str, seed: int = 9) -> Path:
+    """A hybrid model: layers with a recurrent state and layers with attention in turn."""
+    n_layer, n_embd, n_head, n_ff, n_conv = 4, 64, 2, 128, 3
+    head_width = n_embd // n_head
+    vocabulary = spm_vocabulary()
+    writer = gguf.GGUFWriter(path, "lfm2")
+    writer.add_name("tiny lfm2")
+    writer.add_context_length(N_CTX_TRAIN)
+    writer.add_embedding_length(n_embd)
+    writer.add_feed_forward_length(n_ff)
+    writer.add_block_count(n_layer)
+    writer.add_head_count(n_head)
+    writer.add_head_count_kv([0, 1] * (n_layer // 2))
+    writer.add_rope_dimension_count(head_width)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_shortconv_l_cache(n_conv)
+    writer.add_vocab_size(len(vocabulary))
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    _add_spm_metadata(writer, vocabulary)
+
+    weights = _Weights(seed, np.float32)
+    tensors = {
+        "token_embd.weight": weights.normal(len(vocabulary), n_embd),
+        "token_embd_norm.weight": weights.ones(n_embd),
+        "output.weight": weights.matrix(len(vocabulary), n_embd, gain=3.0),
+    }
+    _shape_output(tensors["token_embd.weight"], tensors["output.weight"], vocabulary)
+    for layer in range(n_layer):
+        block = f"blk.{layer}."
+        tensors |= {
+            block + "attn_norm.weight": weights.ones(n_embd),
+            block + "ffn_norm.weight": weights.ones(n_embd),
+            block + "ffn_gate.weight": weights.matrix(n_ff, n_embd),
+            block + "ffn_up.weight": weights.matrix(n_ff, n_embd),
+            block + "ffn_down.weight": weights.matrix(n_embd, n_ff),
+        }
+        if layer % 2:
+            tensors |= {
+                block + "attn_q_norm.weight": weights.ones(head_width),
+                block + "attn_k_norm.weight": weights.ones(head_width),
+                block + "attn_q.weight": weights.matrix(n_embd, n_embd),
+                block + "attn_k.weight": weights.matrix(head_width, n_embd),
+                block + "attn_v.weight": weights.matrix(head_width, n_embd),
+                block + "attn_output.weight": weights.matrix(n_embd, n_embd),
+            }
+        else:
+            tensors |= {
+                block + "shortconv.conv.weight": weights.normal(n_embd, n_conv),
+                block + "shortconv.in_proj.weight": weights.matrix(3 * n_embd, n_embd),
+                block + "shortconv.out_proj.weight": weights.matrix(n_embd, n_embd),
+            }
+    _write(writer, tensors)
+    return Path(path)
+
+
 def write_t5(path: Path | str, seed: int = 7) -> Path:
     """An encoder-decoder model with the llama's vocabulary; its decoder begins with the end token."""
     n_layer, n_embd, n_head, n_ff, n_buckets = 2, 64, 2, 128, 32
@@ -343,6 +427,8 @@ def write_all(folder: Path | str) -> dict[str, Path]:
         "split": write_split(folder / "split.gguf"),
         "lora": write_lora(folder / "lora.gguf"),
         "mamba": write_mamba(folder / "mamba.gguf"),
+        "gemma3": write_gemma3(folder / "gemma3.gguf"),
+        "lfm2": write_lfm2(folder / "lfm2.gguf"),
         "t5": write_t5(folder / "t5.gguf"),
         "minimal": write_minimal(folder / "minimal.gguf"),
     }

@@ -11,7 +11,7 @@ typedef enum kind { NONE, BOOLEAN, NUMBER, TEXT, BYTES, LIST, MAP, HANDLE } kind
 
 typedef struct value value;
 struct value {
-    kind kind;
+    enum kind kind;
     int truth;
     double number;
     int whole; /* a NUMBER without fraction: its absolute value, which a double may not hold */

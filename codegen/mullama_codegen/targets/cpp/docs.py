@@ -37,7 +37,9 @@ class Docs:
         return _wrap(_join(self.text(struct.doc), _since(struct.since)))
 
     def handle(self, handle: Handle) -> list[str]:
-        keeps = f"It keeps what it needs of its {handle.keeps_alive.replace('_', ' ')} alive." if handle.keeps_alive else ""
+        keeps = (
+            f"It keeps what it needs of its {handle.keeps_alive.replace('_', ' ')} alive." if handle.keeps_alive else ""
+        )
         return _wrap(self.text(handle.doc)) + ["", *_wrap(_join(THREADS[handle.thread], keeps, _since(handle.since)))]
 
     def function(self, function: Function, params: list[tuple[str, str]], indent: int, returns: str = "") -> list[str]:

@@ -46,7 +46,9 @@ class Lowering:
                 c_parameters.append(f"{C_SCALARS[value.type.kind]} {name}")
             is_view = value.type.kind in ("str", "json") and not is_optional(value)
             arguments.append(
-                f"std::string_view({name}, {name}_len)" if is_view else self.types.optional_copy(value, name, f"{name}_len")
+                f"std::string_view({name}, {name}_len)"
+                if is_view
+                else self.types.optional_copy(value, name, f"{name}_len")
             )
         lines = self.docs.lines(callback.doc) + [""]
         for value in callback.params:
@@ -71,7 +73,12 @@ class Lowering:
         fields, reads = [], []
         for value in struct.fields:
             name, c_name = self.names.plain(value.name), self.api.name_in("c", value.name)
-            empty = {"bool": "false", **dict.fromkeys(NUMBERS, "0"), "enum": f"{self._type(value)}()", "flags": f"{self._type(value)}()"}
+            empty = {
+                "bool": "false",
+                **dict.fromkeys(NUMBERS, "0"),
+                "enum": f"{self._type(value)}()",
+                "flags": f"{self._type(value)}()",
+            }
             default = "" if is_optional(value) else empty.get(value.type.kind, "")
             fields.append(Field(self.types.field(value), name, default, self.docs.value(value, 8)))
             pointer, length = f"from.{c_name}", f"from.{c_name}_len"
@@ -92,7 +99,9 @@ class Lowering:
                 comment = [f"All that may be left out of {self.names.reference(function.name)}."]
                 if function.text_generation:
                     owner, whole = self.names.type(function.on), function.text_generation
-                    names = [f"`{owner}::{self.names.plain(one)}()`" for one in (whole.whole, whole.pieces, whole.start)]
+                    names = [
+                        f"`{owner}::{self.names.plain(one)}()`" for one in (whole.whole, whole.pieces, whole.start)
+                    ]
                     comment = [f"How to generate, for {names[0]}, {names[1]} and {names[2]}."]
                 found.append(CppStruct(self.names.joined(function), self._fields(self._joined(function)), comment))
         return found
@@ -120,11 +129,18 @@ class Lowering:
             else:
                 lines.append(f"c.{c_name} = {self.types.scalar(value, source)};")
         c_name = f"{self.api.prefix}_{struct.name}"
-        return Given(f"Given{self._type(struct)}", c_name, sources[0] if len(sources) == 1 else "", initializers, lines, members)
+        return Given(
+            f"Given{self._type(struct)}", c_name, sources[0] if len(sources) == 1 else "", initializers, lines, members
+        )
 
     def _fields(self, values: tuple[Value, ...]) -> list[Field]:
         return [
-            Field(self.types.field(value), self.names.plain(value.name), self.types.default(value, True) or "{}", self.docs.value(value, 8))
+            Field(
+                self.types.field(value),
+                self.names.plain(value.name),
+                self.types.default(value, True) or "{}",
+                self.docs.value(value, 8),
+            )
             for value in values
         ]
 
@@ -157,7 +173,14 @@ class Lowering:
         method = self._method(function)
         found = [method]
         returns = function.returns
-        if returns and returns.type.kind == "span" and returns.borrowed and not returns.nullable and function.on and not function.static:
+        if (
+            returns
+            and returns.type.kind == "span"
+            and returns.borrowed
+            and not returns.nullable
+            and function.on
+            and not function.static
+        ):
             found.append(self._view(function, method))
         if function.text_generation:
             found += self._texts(function, method)
@@ -203,16 +226,23 @@ class Lowering:
 
     def _inputs(self, function: Function) -> tuple[list[Parameter], list[str], list[str]]:
         """Parameters, statements before the call, and arguments in C's order."""
-        together = self._joined_params(function)
+        together = self.joined_params(function)
         parameters, lines, arguments = [], [], []
         for value in function.params:
             name = self.names.parameter(value.name)
             if value not in together:
-                parameters.append(Parameter(self.types.parameter(value), name, self.types.default(value, False), self.docs.described(value)))
+                parameters.append(
+                    Parameter(
+                        self.types.parameter(value), name, self.types.default(value, False), self.docs.described(value)
+                    )
+                )
                 before, given = self.types.into(value, name)
             elif value.type.kind == "options":
                 local = f"c_{self.names.plain(value.name)}"
-                before, given = [f"const detail::Given{self.names.type(value.type.name)} {local}(options);"], [f"&{local}.c"]
+                before, given = (
+                    [f"const detail::Given{self.names.type(value.type.name)} {local}(options);"],
+                    [f"&{local}.c"],
+                )
             else:
                 before, given = self.types.into(value, f"options.{self.names.plain(value.name)}")
             lines += before
@@ -220,7 +250,9 @@ class Lowering:
         if together:
             if parameters and joins(function) and function.params[0].nullable:
                 parameters[0] = replace(parameters[0], default=None)
-            parameters.append(Parameter(f"const {self.names.joined(function)} &", "options", "{}", "All that may be left out."))
+            parameters.append(
+                Parameter(f"const {self.names.joined(function)} &", "options", "{}", "All that may be left out.")
+            )
         return parameters, lines, arguments
 
     def _result(self, function: Function, callback: Value | None) -> list[str]:
@@ -255,7 +287,11 @@ class Lowering:
             call = f"{call[:-1]}{', ' if arguments else ''}&out_len)"
         made = self.types.optional_copy(returns, there, "out_len")
         if not function.on or function.static:
-            return [*lines, f"const {c_type}out = {call};" if c_type[0] != "c" else f"{c_type}out = {call};", f"return {made};"]
+            return [
+                *lines,
+                f"const {c_type}out = {call};" if c_type[0] != "c" else f"{c_type}out = {call};",
+                f"return {made};",
+            ]
         what = function.on.replace("_", " ")
         declared = f"const {c_type}out = {call};" if c_type[0] != "c" else f"{c_type}out = {call};"
         return [*lines, declared, f'if (!out && closed()) detail::fail_closed("{what}");', f"return {made};"]
@@ -264,7 +300,9 @@ class Lowering:
         returns = function.returns
         assert returns is not None
         item = f"Span<const {element(returns)}>"
-        until = "as long as the library" if returns.borrowed == "forever" else self.docs.text(returns.borrowed).rstrip(".")
+        until = (
+            "as long as the library" if returns.borrowed == "forever" else self.docs.text(returns.borrowed).rstrip(".")
+        )
         comment = [f"`{method.name}()` without a copy: valid {until}."]
         body = [*method.body[:-1], f"return {item}(out, out_len);"]
         return replace(method, name=f"{method.name}_view", result=item, comment=comment, body=body)
@@ -294,10 +332,14 @@ class Lowering:
         timed = Method(name, "Status", parameters, self.docs.function(function, docs, 4, returns), body, owner)
         if not function.stream_of:
             return [timed]
-        whole = [f"std::optional<{item}> item(std::in_place);", f"if ({name}(*item) != Status::item) item.reset();", "return item;"]
+        whole = [
+            f"std::optional<{item}> item(std::in_place);",
+            f"if ({name}(*item) != Status::item) item.reset();",
+            "return item;",
+        ]
         doc = self.docs.function(function, [], 4, "The next one; none at the end, or when it was cancelled.")
         comment = [f"`{name}()` with a limit of time. An item that is used again keeps its memory.", ""]
-        comment += [line for line in timed.comment[timed.comment.index("") + 1 :]]
+        comment += timed.comment[timed.comment.index("") + 1 :]
         return [Method(name, f"std::optional<{item}>", [], doc, whole, owner), replace(timed, comment=comment)]
 
     def _texts(self, function: Function, start: Method) -> list[Method]:
@@ -309,13 +351,19 @@ class Lowering:
         assert result is not None
         name = self._type(generation)
         reference = self.names.reference(function.name)
-        whole, pieces = (self.names.plain(one) for one in (function.text_generation.whole, function.text_generation.pieces))
+        whole, pieces = (
+            self.names.plain(one) for one in (function.text_generation.whole, function.text_generation.pieces)
+        )
         described = [(one.name, one.doc) for one in start.parameters]
         about = replace(function, doc=f"Generates a text and gives it whole. It begins as {reference} does.", cancel="")
         text = f"The text, with its figures in `{self.names.type(result.type.name)} result`."
         body = [f"{name} started = {given};", "started.run();", "return {started.text(), started.result()};"]
         result_type = f"Completion<{self.names.type(result.type.name)}>"
-        found = [replace(start, name=whole, result=result_type, comment=self.docs.function(about, described, 4, text), body=body)]
+        found = [
+            replace(
+                start, name=whole, result=result_type, comment=self.docs.function(about, described, 4, text), body=body
+            )
+        ]
         about = replace(about, doc=f"Generates a text piece by piece. It begins as {reference} does.")
         text = "A range of pieces as they become certain; leaving its loop early ends the generation."
         body = [f"return TextStream<{name}>({given});"]
@@ -344,14 +392,19 @@ class Lowering:
 
     # What functions with several sets of options join
 
-    def _joined_params(self, function: Function) -> list[Value]:
+    def joined_params(self, function: Function) -> list[Value]:
+        """All that may be left out but the first parameter, of a function with several sets of options."""
         if not joins(function):
             return []
-        return [value for index, value in enumerate(function.params) if index and self.types.default(value, False) is not None]
+        return [
+            value
+            for index, value in enumerate(function.params)
+            if index and self.types.default(value, False) is not None
+        ]
 
     def _joined(self, function: Function) -> tuple[Value, ...]:
         found: list[Value] = []
-        for value in self._joined_params(function):
+        for value in self.joined_params(function):
             found += self.api.structs[value.type.name].fields if value.type.kind == "options" else [value]
         twice = [name for name, count in Counter(value.name for value in found).items() if count > 1]
         if twice:

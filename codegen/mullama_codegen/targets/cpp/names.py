@@ -63,7 +63,11 @@ class Names:
             function = functions[name]
             if function.constructor:
                 return f"`{self.type(function.on)}`"
-            return f"`{self.type(function.on)}::{self.method(function)}()`" if function.on else f"`{self.method(function)}()`"
+            return (
+                f"`{self.type(function.on)}::{self.method(function)}()`"
+                if function.on
+                else f"`{self.method(function)}()`"
+            )
         if name in {code.name for code in self.api.codes}:
             return f"`ErrorCode::{self.code(name)}`"
         if name in references.STATUSES:

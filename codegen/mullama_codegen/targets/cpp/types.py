@@ -138,7 +138,10 @@ class Types:
         """Statements before the call, and what is passed. `name` is an expression of the parameter or field."""
         kind, local = value.type.kind, f"c_{self.names.plain(value.name)}"
         if kind == "list" and not value.nullable:
-            return [f"const auto {local} = runtime::texts<{self.api.prefix}_str>({name});"], [f"{local}.data()", f"{local}.size()"]
+            return [f"const auto {local} = runtime::texts<{self.api.prefix}_str>({name});"], [
+                f"{local}.data()",
+                f"{local}.size()",
+            ]
         if value.type.is_sequence and value.nullable and kind != "list":
             return [], [f"runtime::data_or_null({name})", f"runtime::size_or_zero({name})"]
         if value.type.is_sequence and kind != "list":

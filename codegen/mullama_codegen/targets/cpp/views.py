@@ -40,7 +40,9 @@ class Method:
 
     def signature(self) -> str:
         """The declaration as a reference page shows it."""
-        return self._fit([self.before, self.result], f"{self.owner}::{self.name}" if self.owner else self.name, True, "", 0)
+        return self._fit(
+            [self.before, self.result], f"{self.owner}::{self.name}" if self.owner else self.name, True, "", 0
+        )
 
     def definition(self) -> str:
         name = f"{self.owner}::{self.name}" if self.owner else self.name

@@ -1,0 +1,12 @@
+# Writes a CTest file with one entry for each line that `PROGRAM [ARGUMENTS] --list` prints.
+execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} --list OUTPUT_VARIABLE tests COMMAND_ERROR_IS_FATAL ANY)
+string(STRIP "${tests}" tests)
+string(REPLACE "\n" ";" tests "${tests}")
+file(WRITE ${LIST} "")
+foreach(test IN LISTS tests)
+  file(APPEND ${LIST} "add_test([==[${NAME}: ${test}]==] [==[${PROGRAM}]==] ")
+  foreach(argument IN LISTS ARGUMENTS)
+    file(APPEND ${LIST} "[==[${argument}]==] ")
+  endforeach()
+  file(APPEND ${LIST} "[==[${test}]==])\n")
+endforeach()

@@ -1,0 +1,80 @@
+'use strict';
+// Puts a binding together: the loaded addon, and what its generated classes stand on.
+
+const { fileURLToPath } = require('node:url');
+const { abortable } = require('./abort');
+const { handleClass, ADOPT, HANDLE, PARENT } = require('./handle');
+const { load } = require('./load');
+const { Completion, textClasses } = require('./text');
+
+const warned = new Set();
+
+/**
+ * @param {object} description
+ * @param {string} description.name of the API, such as mullama
+ * @param {number} description.major version of its ABI
+ * @param {string} description.folder the binding's own folder
+ * @param {Function} description.makeError (errno, code, message) => Error
+ */
+function bind({ name, major, folder, makeError }) {
+  const native = load({
+    name,
+    major,
+    folder,
+    runtime: { handleKey: HANDLE, makeError, parseJson: JSON.parse, stringifyJson },
+  });
+  return {
+    native,
+    HANDLE,
+    PARENT,
+    ADOPT,
+    Completion,
+    Handle: handleClass(native),
+    ...textClasses(native),
+    abortable: (given, start) => abortable(native, given, start),
+    optionsOf,
+    pathOf,
+    within,
+    deprecated: (what, message) => deprecated(`${name}.${what}`, message),
+  };
+}
+
+/** JSON of a value that is no string; `name` is the parameter's. */
+function stringifyJson(value, name) {
+  let text;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    throw Object.assign(new TypeError(`${name} cannot be written as JSON: ${error.message}`, { cause: error }), {
+      code: 'INVALID_ARGUMENT',
+    });
+  }
+  if (text === undefined) {
+    throw Object.assign(new TypeError(`${name} cannot be written as JSON: ${typeof value}`), { code: 'INVALID_ARGUMENT' });
+  }
+  return text;
+}
+
+/** The options of a call whose only positional parameter may be left out. */
+function optionsOf(first, options) {
+  return options === undefined && typeof first === 'object' && first !== null ? first : options;
+}
+
+/** A file may be named by a `file:` URL. */
+function pathOf(path) {
+  return path instanceof URL ? fileURLToPath(path) : path;
+}
+
+/** The answer of a stream: `undefined` from the addon says that the time is over. */
+function within(answer) {
+  if (answer === undefined) throw new DOMException('the time is over', 'TimeoutError');
+  return answer;
+}
+
+function deprecated(what, message) {
+  if (warned.has(what)) return;
+  warned.add(what);
+  process.emitWarning(`${what} is deprecated: ${message}`, 'DeprecationWarning');
+}
+
+module.exports = { bind };

@@ -1,0 +1,15 @@
+"""A function as a user of JavaScript reads it, for the page that shows all languages side by side."""
+
+from __future__ import annotations
+
+from ...api import Api, Function
+from .docs import Docs
+from .names import Names
+from .script import Script
+
+
+def signature(api: Api, function: Function) -> str:
+    """One line for each way to call it."""
+    names = Names(api)
+    members = Script(api, names, Docs(api, names)).members(function)
+    return "\n".join(line for member in members for line in member.signatures)

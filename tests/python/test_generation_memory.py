@@ -307,18 +307,25 @@ def test_a_recurrent_model_has_no_limit_of_length(recurrent):
 # Memory that keeps a window or a state beside all tokens
 
 
+def first_logits(context, tokens):
+    """Logits of the first new token, and how many tokens of the prompt were reused for them."""
+    with context.start_generation(tokens=tokens, **GREEDY) as generation:
+        generation.prepare()
+        return generation.logits(), generation.result.n_reused
+
+
 @pytest.mark.parametrize("name", ["gemma3", "lfm2"])
 @pytest.mark.parametrize("full_swa", [False, True])
 def test_a_prefix_is_reused_only_where_the_memory_still_has_all_it_needs(tiny, name, full_swa):
     options = {"n_ctx": 1024, "n_ubatch": 16, "n_threads": 1, "full_swa": full_swa}
     with mullama.Model(tiny / f"{name}.gguf") as model, model.create_context(**options) as context:
         prompt = words(700)
-        answer, _ = complete(context, prompt, 10)
-        for length in (709, 690, 600, 300, 20):
-            longer = [*[*prompt, *answer][:length], *words(5, seed=1)[1:]]
-            found, result = complete(context, longer)
+        for length in (700, 690, 600, 300, 20):
+            first_logits(context, prompt)
+            longer = [*prompt[:length], 10]
+            found, n_reused = first_logits(context, longer)
             with model.create_context(**options) as other:
-                assert found == complete(other, longer)[0], length
-            assert result.n_reused in (0, length)
-            if name == "gemma3" and full_swa:
-                assert result.n_reused == length
+                np.testing.assert_allclose(found, first_logits(other, longer)[0], atol=0.05, err_msg=str(length))
+            assert n_reused in (0, length)
+            if name == "gemma3" and (full_swa or length >= 600):
+                assert n_reused == length

@@ -15,7 +15,8 @@ final class Callback
     private readonly ?\Closure $function;
     private ?\Throwable $thrown = null;
 
-    public function __construct(?callable $function)
+    /** @param \Closure(): mixed $discard Frees what the call left, when nobody waits for it any more. */
+    public function __construct(?callable $function, private readonly \Closure $discard)
     {
         $this->function = $function === null ? null : $function(...);
     }
@@ -27,12 +28,19 @@ final class Callback
             return $call();
         }
         $fiber = new \Fiber($call);
-        $arguments = $fiber->start();
-        while (!$fiber->isTerminated()) {
-            $arguments = $fiber->resume($this->answer($arguments));
-        }
+        try {
+            $arguments = $fiber->start();
+            while (!$fiber->isTerminated()) {
+                $arguments = $fiber->resume($this->answer($arguments));
+            }
 
-        return $fiber->getReturn();
+            return $fiber->getReturn();
+        } finally {
+            if ($fiber->isSuspended()) { // this runs in a fiber of the caller's, which was forgotten in a callback
+                unset($fiber);
+                ($this->discard)();
+            }
+        }
     }
 
     /** What C calls. Asks the caller's function, through the fiber that runs the call: 0 stops, 1 goes on. */

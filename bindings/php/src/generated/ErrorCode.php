@@ -6,8 +6,6 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use Mullama\Runtime\Closed;
-
 /** Why something failed. */
 enum ErrorCode: int
 {

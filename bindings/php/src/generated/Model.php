@@ -80,7 +80,7 @@ final class Model extends Handle
         );
         $out = clone Native::$size;
         $err = clone Native::$error;
-        $call = new Callback($progress);
+        $call = new Callback($progress, fn () => Native::failure(0, $err));
         $code = $call->run(fn (): int => $ffi->mullama_model_load(
             $path,
             \strlen($path),

@@ -27,7 +27,7 @@ final class Store extends Handle
         $ffi = Native::ffi();
         $out = clone Native::$size;
         $err = clone Native::$error;
-        $call = new Callback($listener);
+        $call = new Callback($listener, fn () => Native::failure(0, $err));
         $code = $call->run(fn (): int => $ffi->fixture_store_open(
             $name,
             \strlen($name),
@@ -205,7 +205,7 @@ final class Store extends Handle
     {
         $out = clone Native::$size;
         $err = clone Native::$error;
-        $call = new Callback($visitor);
+        $call = new Callback($visitor, fn () => Native::failure(0, $err));
         $code = $call->run(fn (): int => $this->library->fixture_store_visit(
             $this->handle,
             Native::$visitor[0],

@@ -87,7 +87,7 @@ def _files(api: Api) -> dict[str, str]:
 def _imports(body: str, namespace: str) -> str:
     """`use` lines for the classes that the code of a body names."""
     code = re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL)
-    found = sorted(full for name, full in RUNTIME.items() if re.search(rf"(?<![\w\\$>:]){name}\b", code))
+    found = sorted(full for name, full in RUNTIME.items() if re.search(rf"(?<!case )(?<![\w\\$>:]){name}\b", code))
     lines = [f"use {full};\n" for full in found if full.rpartition("\\")[0] != namespace]
     return "".join(lines) + "\n" * bool(lines)
 

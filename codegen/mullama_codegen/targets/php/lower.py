@@ -167,7 +167,7 @@ class Lowering:
             setup, library = ["$ffi = Native::ffi();", *setup], "$ffi"
         if callback:
             kind = "callback"
-            places += [f"$call = new Callback(${callback});"]
+            places += [f"$call = new Callback(${callback}, fn () => Native::failure(0, $err));"]
         local = "result" if "code" in names and function.fallible else "code"
         head, tail, indent = f"${local} = ", ";", BODY
         if callback:

@@ -146,6 +146,9 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
     if (options.n_ctx > 0 && llama_n_ctx(context_.get()) < options.n_ctx) {
         warnings_.push_back("n_ctx is " + number(llama_n_ctx(context_.get())) + ", not " + number(options.n_ctx) + " as asked for");
     }
+    if (options.yarn_attn_factor >= 0 && context_->get_cparams().yarn_ext_factor != 0) {
+        warnings_.push_back("yarn_attn_factor is ignored: llama.cpp computes it from rope_freq_scale unless yarn_ext_factor is 0");
+    }
     held_.resize(options.n_sequences);
     revisions_.resize(options.n_sequences);
     set_threads(n_threads_, n_threads_batch_);

@@ -11,8 +11,9 @@ import gguf
 import mullama
 import numpy as np
 import pytest
+import rewrite
 import tiny_models
-from gguf import GGUFReader
+from gguf import GGUFReader, GGUFValueType
 from mullama import ErrorCode
 
 Fresh = Callable[..., mullama.Context]
@@ -261,6 +262,29 @@ def test_a_bert_pools_the_mean_of_its_tokens_embeddings(bert: mullama.Model) -> 
                 context.all_embeddings()
 
 
+def test_a_classifier_scores_each_of_its_labels(bert: mullama.Model, tiny: Path, tmp_path: Path) -> None:
+    random = np.random.RandomState(6)
+    n_embd, labels = bert.info.n_embd, ["no", "yes", "maybe"]
+    dense, head = random.randn(n_embd, n_embd).astype(np.float32), random.randn(3, n_embd).astype(np.float32)
+    bias, head_bias = random.randn(n_embd).astype(np.float32), random.randn(3).astype(np.float32)
+    values = {
+        "bert.pooling_type": (GGUFValueType.UINT32, mullama.Pooling.RANK),
+        "bert.classifier.output_labels": (GGUFValueType.ARRAY, labels),
+    }
+    tensors = {"cls.weight": dense, "cls.bias": bias, "cls.output.weight": head, "cls.output.bias": head_bias}
+    rewrite.write(tiny / "bert.gguf", tmp_path / "rank.gguf", values=values, tensors=tensors)
+    tokens = bert.tokenize("the water")
+    with bert.create_context(embeddings=True, pooling="cls", n_threads=1) as context:
+        context.decode(tokens)
+        first = context.sequence_embeddings()
+    with mullama.Model(tmp_path / "rank.gguf") as model, model.create_context(embeddings=True, n_threads=1) as context:
+        assert [model.class_label(index) for index in range(model.info.n_classes)] == labels
+        assert context.info.pooling is mullama.Pooling.RANK
+        context.decode(tokens)
+        scores = context.sequence_embeddings()
+    assert_close(scores, head @ np.tanh(dense @ first + bias) + head_bias, rtol=1e-4, atol=1e-4)
+
+
 def test_sequences_of_one_batch_have_an_embedding_each(bert: mullama.Model) -> None:
     texts = ["the water", "people made words", "no"]
     with bert.create_context(embeddings=True, n_sequences=3, n_threads=1) as context:
@@ -502,8 +526,9 @@ def test_attention_to_all_tokens_needs_them_in_one_ubatch(fresh: Fresh) -> None:
 
 
 def test_flash_attention_computes_the_same(fresh: Fresh) -> None:
-    on, off = (decoded(fresh(flash_attention=mode), TOKENS) for mode in ("on", "off"))
+    on, off, auto = (decoded(fresh(flash_attention=mode), TOKENS) for mode in ("on", "off", "auto"))
     assert_close(on, off, **LAYOUT)
+    assert_close(auto, on, **LAYOUT)
 
 
 @pytest.mark.parametrize(("kind", "error"), [("f32", 0.02), ("bf16", 0.1), ("q8_0", 0.1), ("q5_1", 0.5), ("q4_0", 1.0)])
@@ -527,6 +552,43 @@ def test_quantized_values_need_flash_attention(llama: mullama.Model) -> None:
     with pytest.raises(mullama.ArgumentError, match="flash|Flash") as raised:
         llama.create_context(type_v="q8_0", flash_attention="off")
     assert raised.value.code is ErrorCode.UNSUPPORTED
+
+
+def test_attention_of_embeddings_can_be_asked_for(fresh: Fresh, expected: np.ndarray) -> None:
+    whole = decoded(fresh(attention="non_causal", embeddings=True), TOKENS)
+    assert np.abs(whole[0] - expected[0]).max() > 0.1
+    assert_close(decoded(fresh(attention="causal", embeddings=True), TOKENS), expected)
+
+
+def test_the_base_of_rope_changes_far_positions(fresh: Fresh, expected: np.ndarray) -> None:
+    based = decoded(fresh(rope_freq_base=500.0), TOKENS)
+    assert np.abs(based[-1] - expected[-1]).max() > 0.05
+    assert_close(based[0], expected[0])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"yarn_ext_factor": 0.3},
+        {"yarn_beta_fast": 4.0},
+        {"yarn_beta_slow": 3.0},
+        {"yarn_original_n_ctx": 64},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_each_setting_of_yarn_takes_effect(changed: dict, fresh: Fresh, expected: np.ndarray) -> None:
+    yarn = {"rope_scaling": "yarn", "rope_freq_scale": 0.25, "yarn_original_n_ctx": 512}
+    scaled, other = (decoded(fresh(**options), TOKENS)[-1] for options in (yarn, {**yarn, **changed}))
+    assert np.abs(scaled - expected[-1]).max() > 0.05
+    assert np.abs(other - scaled).max() > 0.01
+
+
+def test_an_attention_factor_that_yarn_overrides_is_reported(fresh: Fresh, expected: np.ndarray) -> None:
+    factor = {"yarn_attn_factor": 1.5}
+    assert [line for line in fresh(**factor, rope_scaling="yarn").warnings() if "yarn_attn_factor is ignored" in line]
+    context = fresh(**factor)
+    assert not [line for line in context.warnings() if "yarn_attn_factor" in line]
+    assert np.abs(decoded(context, TOKENS)[-1] - expected[-1]).max() > 0.05
 
 
 def test_rope_scaling_changes_far_positions(fresh: Fresh, expected: np.ndarray) -> None:

@@ -56,9 +56,10 @@ def write(
     values: Mapping[str, tuple[GGUFValueType, Any]] | None = None,
     without: str | None = None,
     types: Mapping[str, GGMLQuantizationType] | None = None,
+    tensors: Mapping[str, np.ndarray] | None = None,
 ) -> bool:
     """Writes `source` to `target` with the given changes. False where a row does not hold whole blocks of the type."""
-    architecture, metadata, tensors = _contents(source)
+    architecture, metadata, old_tensors = _contents(source)
     writer = gguf.GGUFWriter(target, architecture)
     for key, (type_, value) in {**metadata, **(values or {})}.items():
         if key == without:
@@ -67,7 +68,7 @@ def write(
             writer.add_array(key, value)
         else:
             writer.add_key_value(key, value, type_)
-    for tensor in tensors:
+    for tensor in old_tensors:
         type_ = (types or {}).get(tensor.name, tensor.tensor_type)
         data = tensor.data
         if type_ != tensor.tensor_type:
@@ -77,6 +78,8 @@ def write(
                 return False
             data = np.zeros((*reversed(rows), columns // block * size), np.uint8)
         writer.add_tensor(tensor.name, data, raw_dtype=type_)
+    for name, data in (tensors or {}).items():
+        writer.add_tensor(name, data)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

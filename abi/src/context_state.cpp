@@ -143,7 +143,7 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
         throw failure(memory ? MULLAMA_E_OUT_OF_MEMORY : MULLAMA_E_UNSUPPORTED, "the context cannot be created: " + reasons);
     }
     warnings_ = captured.warnings();
-    if (options.n_ctx > 0 && llama_n_ctx(context_.get()) < options.n_ctx) {
+    if (options.n_ctx > 0 && llama_n_ctx(context_.get()) != options.n_ctx) {
         warnings_.push_back("n_ctx is " + number(llama_n_ctx(context_.get())) + ", not " + number(options.n_ctx) + " as asked for");
     }
     if (options.yarn_attn_factor >= 0 && context_->get_cparams().yarn_ext_factor != 0) {

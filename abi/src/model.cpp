@@ -136,6 +136,8 @@ void take_options(load_request &request, const mullama_model_options &options) {
 
 int32_t code_of(const std::string &reasons) {
     const auto mentions = [&](const char *text) { return reasons.find(text) != std::string::npos; };
+    if (mentions("invalid value for main_gpu")) return MULLAMA_E_INVALID_ARGUMENT;
+    if (mentions("LLAMA_SPLIT_MODE_TENSOR")) return MULLAMA_E_UNSUPPORTED;
     if (mentions("unknown model architecture") || mentions("not supported") || mentions("unsupported")) return MULLAMA_E_MODEL_UNSUPPORTED;
     if (mentions("bad_alloc") || mentions("unable to allocate") || mentions("failed to allocate")) return MULLAMA_E_OUT_OF_MEMORY;
     return MULLAMA_E_MODEL_INVALID;
@@ -208,9 +210,12 @@ std::shared_ptr<model_resource> load(load_request &request, const mullama_model_
     resource->description = mended_utf8(description);
     resource->architecture = metadata_text(model.get(), "general.architecture");
     resource->warnings = captured.warnings();
-    if (options.n_gpu_layers > 0 && !llama_supports_gpu_offload()) {
-        resource->warnings.push_back("n_gpu_layers is " + std::to_string(options.n_gpu_layers) +
-                                     ", but this build has no GPU backend: all layers stay on the processor");
+    if (!llama_supports_gpu_offload()) {
+        const auto warn = [&](const std::string &what) { resource->warnings.push_back(what + ", but this build has no GPU backend: all layers stay on the processor"); };
+        if (options.n_gpu_layers > 0) warn("n_gpu_layers is " + std::to_string(options.n_gpu_layers));
+        if (options.main_gpu > 0) warn("main_gpu is " + std::to_string(options.main_gpu));
+        if (options.tensor_split_len) warn("tensor_split has " + std::to_string(options.tensor_split_len) + " parts");
+        if (options.split_mode == MULLAMA_SPLIT_MODE_ROW) warn("split_mode is row");
     }
     resource->model = std::move(model);
     return resource;

@@ -96,6 +96,12 @@ def test_a_context_longer_than_the_training_warns(llama: mullama.Model) -> None:
         assert [warning for warning in context.warnings() if "n_ctx_train (512)" in warning]
 
 
+def test_a_size_that_is_rounded_up_is_told(llama: mullama.Model) -> None:
+    with llama.create_context(n_ctx=64, n_threads=1) as context:
+        assert context.n_ctx == 256
+        assert context.warnings() == ["n_ctx is 256, not 64 as asked for"]
+
+
 def test_a_ubatch_is_never_larger_than_a_batch(llama: mullama.Model) -> None:
     with llama.create_context(n_ctx=256, n_batch=32, n_ubatch=512, n_threads=1) as context:
         assert (context.info.n_batch, context.info.n_ubatch) == (32, 32)

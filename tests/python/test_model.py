@@ -260,9 +260,23 @@ def test_gpu_layers_on_a_build_without_gpu_are_a_warning(tiny: Path, llama: mull
     if mullama.get_backend_limits().supports_gpu_offload:
         pytest.skip("this build has a GPU backend")
     assert llama.warnings() == []
-    with mullama.Model(tiny / "llama.gguf", n_gpu_layers=5) as model:
-        [warning] = model.warnings()
-    assert warning == "n_gpu_layers is 5, but this build has no GPU backend: all layers stay on the processor"
+    ignored = {
+        "n_gpu_layers is 5": {"n_gpu_layers": 5},
+        "main_gpu is 2": {"main_gpu": 2, "split_mode": "none"},
+        "tensor_split has 2 parts": {"tensor_split": [0.3, 0.7]},
+        "split_mode is row": {"split_mode": "row"},
+    }
+    for what, options in ignored.items():
+        with mullama.Model(tiny / "llama.gguf", **options) as model:
+            assert model.warnings() == [f"{what}, but this build has no GPU backend: all layers stay on the processor"]
+
+
+def test_tensor_parallelism_without_devices_is_unsupported(tiny: Path) -> None:
+    if mullama.get_backend_limits().supports_gpu_offload:
+        pytest.skip("this build has a GPU backend")
+    with pytest.raises(mullama.ArgumentError, match="needs >= 1 devices") as raised:
+        mullama.Model(tiny / "llama.gguf", split_mode="tensor")
+    assert raised.value.code is ErrorCode.UNSUPPORTED
 
 
 def test_an_unknown_device_is_answered_with_those_there_are(tiny: Path) -> None:

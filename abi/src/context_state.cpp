@@ -226,7 +226,8 @@ void context_state::run(llama_batch batch, bool encode) {
     log_capture captured;
     const int32_t outcome = encode ? llama_encode(context_.get(), batch) : llama_decode(context_.get(), batch);
     if (outcome == 0) {
-        encoded_ = encoded_ || encode;
+        // Where embeddings are pooled, llama.cpp hands the decoder a buffer that nothing was written to.
+        if (encode) encoded_ = llama_pooling_type(context_.get()) == LLAMA_POOLING_TYPE_NONE;
         has_logits_ = context_->get_gf_res_reserve()->get_logits() && !(encode && is_encoder_decoder());
         return;
     }
@@ -389,7 +390,7 @@ void context_state::require_position(llama_pos position) const {
 
 void context_state::require_encoded() const {
     if (encoded_ || !is_encoder_decoder()) return;
-    throw failure(MULLAMA_E_UNSUPPORTED, "the model's decoder reads what its encoder made of a text, and nothing was encoded yet; call encode with the text's tokens first, then go on from model_info.decoder_start_token");
+    throw failure(MULLAMA_E_UNSUPPORTED, "the model's decoder reads what its encoder made of a text, and nothing was encoded yet; call encode with the text's tokens first, in a context with pooling none, then go on from model_info.decoder_start_token");
 }
 
 void context_state::encode(const llama_token *tokens, size_t count) {

@@ -363,6 +363,15 @@ def test_a_decoder_without_anything_encoded_is_refused_and_works_afterwards(tiny
         assert context.logits().any()
 
 
+def test_a_decoder_cannot_read_what_is_pooled(tiny: Path) -> None:
+    options = {"n_ctx": 256, "n_threads": 1, "embeddings": True, "pooling": "mean"}
+    with mullama.Model(tiny / "t5.gguf") as model, model.create_context(**options) as context:
+        context.encode(model.tokenize("the water"))
+        assert context.sequence_embeddings().any()
+        with pytest.raises(mullama.ArgumentError, match="in a context with pooling none"):
+            context.decode([model.info.decoder_start_token])
+
+
 def test_a_generating_model_gives_embeddings_when_switched_on(context: mullama.Context, expected: np.ndarray) -> None:
     context.decode(TOKENS[:5])
     with pytest.raises(mullama.InferenceError, match="switch them on with set_embeddings") as raised:

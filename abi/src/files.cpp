@@ -1,8 +1,6 @@
 // Reading whole files, and replacing them.
 #include "files.h"
 
-#include <sys/stat.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -16,6 +14,8 @@
 namespace mullama {
 
 namespace {
+
+namespace fs = std::filesystem;
 
 struct closer {
     void operator()(FILE *file) const { std::fclose(file); }
@@ -36,18 +36,17 @@ int write_all(const std::string &path, const std::vector<uint8_t> &bytes) {
 }  // namespace
 
 void require_regular_file(const std::string &path) {
-    struct stat status;
-    if (stat(path.c_str(), &status) != 0) {
-        const int reason = errno;
-        if (reason == ENOENT || reason == ENOTDIR) {
-            throw failure(MULLAMA_E_FILE_NOT_FOUND, "there is no file \"" + path + "\"; check the path, or fetch the file first");
-        }
-        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be read: " + std::strerror(reason));
+    // Not stat: on Windows it reads the path in another encoding, and refuses files of 2 GB and more.
+    std::error_code error;
+    const fs::file_status status = fs::status(fs::u8path(path), error);
+    if (status.type() == fs::file_type::not_found) {
+        throw failure(MULLAMA_E_FILE_NOT_FOUND, "there is no file \"" + path + "\"; check the path, or fetch the file first");
     }
-    if ((status.st_mode & S_IFMT) == S_IFDIR) {
+    if (error) throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be read: " + error.message());
+    if (fs::is_directory(status)) {
         throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" is a folder; name the file in it");
     }
-    if ((status.st_mode & S_IFMT) != S_IFREG) {
+    if (!fs::is_regular_file(status)) {
         throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" is not a regular file");
     }
 }
@@ -69,7 +68,6 @@ std::vector<uint8_t> read_file(const std::string &path) {
 }
 
 void write_file(const std::string &path, const std::vector<uint8_t> &bytes) {
-    namespace fs = std::filesystem;
     std::error_code error;
     const fs::file_status there = fs::symlink_status(fs::u8path(path), error);
     if (fs::is_directory(there)) throw_unwritable(path, "it is a folder; name a file in it");

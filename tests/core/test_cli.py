@@ -62,6 +62,12 @@ def test_an_answer_that_was_cut_says_so(tiny: Path) -> None:
     assert "--max-tokens" in mullama("run", tiny / "llama.gguf", "the", *GREEDY).stderr
 
 
+def test_what_the_context_has_otherwise_than_asked_for_is_told(tiny: Path) -> None:
+    stderr = mullama("run", tiny / "llama.gguf", "the", "--max-tokens", "4", "--ctx", "1000").stderr
+    assert "· n_ctx is 1024, not 1000 as asked for\n" in stderr
+    assert "n_ctx_train (512)" in stderr
+
+
 def test_what_a_user_can_put_right_is_one_line(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "text.gguf").write_text("no model")
     for arguments, word in [

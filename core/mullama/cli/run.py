@@ -65,6 +65,8 @@ def run(
             show.note("the model has no chat template: going on from the prompt as it is")
             raw = True
         with loaded.create_context(**_given(n_ctx=ctx, n_threads=threads)) as context:
+            for warning in context.warnings():
+                show.note(warning)
             messages: list[Message] = [{"role": "system", "content": system}] if system else []
             if prompt is None:
                 _chat(context, messages, options, verbose)

@@ -672,7 +672,6 @@ func (c *Context) SaveStateFile(ctx context.Context, path string, options ...Sav
 	for _, option := range options {
 		option.saveStateFile(args)
 	}
-	defer args.Unpin()
 	var failed *C.mullama_error
 	code := C.mullama_context_save_state_file(
 		c.c, chars(path), C.size_t(len(path)), args.tokens, args.tokensLen, args.sequence, args.flags, &failed,
@@ -854,10 +853,7 @@ func (c *Context) Stream(ctx context.Context, prompt string, options ...Generate
 		}
 		defer generation.release()
 		if args.result != nil {
-			defer func() {
-				generation.Cancel() // the caller may have left early
-				*args.result, _ = generation.Result()
-			}()
+			defer func() { *args.result, _ = generation.Result() }()
 		}
 		defer interrupt.Watch(ctx, generation.Cancel)()
 		for {
@@ -868,7 +864,11 @@ func (c *Context) Stream(ctx context.Context, prompt string, options ...Generate
 			if err != nil {
 				yield("", err)
 			}
-			if err != nil || status != StatusItem || event.Text != "" && !yield(event.Text, nil) {
+			if err != nil || status != StatusItem {
+				return
+			}
+			if event.Text != "" && !yield(event.Text, nil) {
+				generation.Cancel() // the result says so
 				return
 			}
 		}

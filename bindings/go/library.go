@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"time"
 	"unsafe"
 )
@@ -136,27 +137,25 @@ func (k *keep) holdTexts(texts []string) (*C.mullama_str, C.size_t) {
 }
 
 func (k *keep) holdInts(values []int32) (*C.int32_t, C.size_t) {
-	data := unsafe.SliceData(values)
-	if data != nil {
-		k.Pin(data)
-	}
-	return (*C.int32_t)(data), C.size_t(len(values))
+	return (*C.int32_t)(holdSlice(k, values)), C.size_t(len(values))
 }
 
 func (k *keep) holdFloats(values []float32) (*C.float, C.size_t) {
-	data := unsafe.SliceData(values)
-	if data != nil {
-		k.Pin(data)
-	}
-	return (*C.float)(data), C.size_t(len(values))
+	return (*C.float)(holdSlice(k, values)), C.size_t(len(values))
 }
 
 func (k *keep) holdOctets(values []byte) (*C.uint8_t, C.size_t) {
-	data := unsafe.SliceData(values)
-	if data != nil {
-		k.Pin(data)
+	return (*C.uint8_t)(holdSlice(k, values)), C.size_t(len(values))
+}
+
+// holdSlice copies a slice: its array may be part of an object with pointers, and cgo checks whole objects behind a struct.
+func holdSlice[T any](k *keep, values []T) *T {
+	if len(values) == 0 {
+		return nil
 	}
-	return (*C.uint8_t)(data), C.size_t(len(values))
+	data := &slices.Clone(values)[0]
+	k.Pin(data)
+	return data
 }
 
 // What C gives: `copy` leaves it C's, `take` frees it.

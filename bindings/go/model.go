@@ -233,7 +233,6 @@ func (m *Model) ChatTemplate(options ...ChatTemplateOption) (string, bool, error
 	for _, option := range options {
 		option.chatTemplate(args)
 	}
-	defer args.Unpin()
 	var out *C.char
 	var outLen C.size_t
 	var failed *C.mullama_error

@@ -13,6 +13,8 @@ package mullama
 */
 import "C"
 
+import "unsafe"
+
 // An OpenLogOption is an option of [OpenLog]: [WithFromStart].
 type OpenLogOption interface {
 	openLog(args *openLogArguments)
@@ -41,7 +43,6 @@ type ChatTemplateOption interface {
 }
 
 type chatTemplateArguments struct {
-	keep
 	name    *C.char
 	nameLen C.size_t
 }
@@ -218,7 +219,6 @@ type SaveStateFileOption interface {
 }
 
 type saveStateFileArguments struct {
-	keep
 	tokens    *C.int32_t
 	tokensLen C.size_t
 	sequence  C.int32_t
@@ -761,7 +761,7 @@ type nameOption struct {
 }
 
 func (option nameOption) chatTemplate(args *chatTemplateArguments) {
-	args.name, args.nameLen = args.holdText(option.value)
+	args.name, args.nameLen = chars(option.value), C.size_t(len(option.value))
 }
 
 // WithAddSpecial means
@@ -1472,11 +1472,11 @@ type tokensOption struct {
 }
 
 func (option tokensOption) saveStateFile(args *saveStateFileArguments) {
-	args.tokens, args.tokensLen = args.holdInts(option.value)
+	args.tokens, args.tokensLen = (*C.int32_t)(unsafe.SliceData(option.value)), C.size_t(len(option.value))
 }
 
 func (option tokensOption) generate(args *generateArguments) {
-	args.tokens, args.tokensLen = args.holdInts(option.value)
+	args.tokens, args.tokensLen = (*C.int32_t)(unsafe.SliceData(option.value)), C.size_t(len(option.value))
 	args.promptReplaced = true
 }
 
@@ -2260,7 +2260,7 @@ type rootOption struct {
 }
 
 func (option rootOption) addGrammar(args *addGrammarArguments) {
-	args.root, args.rootLen = args.holdText(option.value)
+	args.root, args.rootLen = chars(option.value), C.size_t(len(option.value))
 }
 
 // WithTriggerPatterns: Regular expressions; when given, the grammar starts only where the text matches one. Default:
@@ -2287,7 +2287,7 @@ type triggerTokensOption struct {
 }
 
 func (option triggerTokensOption) addGrammar(args *addGrammarArguments) {
-	args.triggerTokens, args.triggerTokensLen = args.holdInts(option.value)
+	args.triggerTokens, args.triggerTokensLen = (*C.int32_t)(unsafe.SliceData(option.value)), C.size_t(len(option.value))
 }
 
 // WithMessages: A chat to answer, as in [Model.ApplyChatTemplate]. A string or a [json.RawMessage] is JSON text;

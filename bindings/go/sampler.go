@@ -451,7 +451,7 @@ func (s *Sampler) AddInfill() error {
 func (s *Sampler) AddGrammar(grammar string, options ...AddGrammarOption) error {
 	defer runtime.KeepAlive(s)
 	args := &addGrammarArguments{}
-	args.root, args.rootLen = args.holdText("root")
+	args.root, args.rootLen = chars("root"), C.size_t(len("root"))
 	for _, option := range options {
 		option.addGrammar(args)
 	}

@@ -30,6 +30,7 @@ STANDARD = {  # as code names a package -> its path
     "json": "encoding/json",
     "math": "math",
     "runtime": "runtime",
+    "slices": "slices",
     "strings": "strings",
     "time": "time",
     "unsafe": "unsafe",

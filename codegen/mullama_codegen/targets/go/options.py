@@ -114,17 +114,19 @@ class Options:
         if self.stand_ins(function):
             group.fields.append((f"{self.names.private(function.params[0].name)}Replaced", "bool"))
 
-    def _add_struct(self, function: Function, group: GoGroup, struct: Struct, place: str) -> None:
+    def _add_struct(self, function: Function, group: GoGroup, struct: Struct, place: str, is_inner: bool = False) -> None:
+        """Options inside others are an object of their own: cgo checks whole objects."""
         c_name = f"{self.api.prefix}_{struct.name}"
-        group.fields.append((place, f"C.{c_name}"))
-        group.before.append(f"C.{c_name}_init(&args.{place}, C.sizeof_{c_name})")
+        group.fields.append((place, f"{'*' if is_inner else ''}C.{c_name}"))
+        group.before += [f"args.{place} = new(C.{c_name})"] if is_inner else []
+        group.before.append(f"C.{c_name}_init({'' if is_inner else '&'}args.{place}, C.sizeof_{c_name})")
         for value in struct.fields:
             member = f"args.{place}.{self.names.field(value.name)}"
             if value.type.kind == "options":
                 inner = place + self.names.public(value.name)
                 group.keeps = True
-                self._add_struct(function, group, self.api.structs[value.type.name], inner)
-                group.after += [f"{member} = &args.{inner}", f"args.Pin({member})"]
+                self._add_struct(function, group, self.api.structs[value.type.name], inner, True)
+                group.after += [f"{member} = args.{inner}", f"args.Pin({member})"]
             else:
                 self._use(function, group, value, struct.name, member, f"{member}_len")
 
@@ -138,7 +140,7 @@ class Options:
             group.fields.append((name, f"*{self.types.c(value)}" if kind == "handle" else self.types.c(value)))
         default = self.types.default(value)
         if default and value.type.is_sequence:
-            group.before.append(f"args.{name}, args.{name}Len = args.{self.types.keeper(value, default)}")
+            group.before.append(f"args.{name}, args.{name}Len = {', '.join(self.types.sequence_in(value, default))}")
         elif default:
             group.literal.append(f"{name}: {default}")
         self._use(function, group, value, "", f"args.{name}", f"args.{name}Len")
@@ -148,6 +150,8 @@ class Options:
         if kind == "handle":
             group.keeps = True
             lines = ["args.objects = append(args.objects, option.value)", f"{data} = option.value.pointer()"]
+        elif value.type.is_sequence and not struct and kind not in ("json", "list"):
+            lines = [f"{data}, {length} = {', '.join(self.types.sequence_in(value, 'option.value'))}"]
         elif value.type.is_sequence:
             group.keeps = True
             group.fails |= kind == "json"

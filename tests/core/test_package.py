@@ -23,9 +23,17 @@ def test_all_places_name_the_same_version() -> None:
 
 def test_the_licences_of_what_is_linked_in_travel_with_the_package() -> None:
     folder = Path(mullama.binding.__file__).parent / "licenses"
-    assert {"llama.cpp.txt", "mullama.txt", "jsonhpp.txt", "cpp-httplib.txt"} <= {
-        path.name for path in folder.iterdir()
+    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    assert {"llama.cpp.txt", "mullama.txt", "jsonhpp.txt", "cpp-httplib.txt"} <= texts.keys()
+    stated_in_sources = {
+        "llamafile.txt": "Copyright 2024 Mozilla Foundation",
+        "yarn.txt": "Jeffrey Quesnelle and Bowen Peng",
+        "stb_image.txt": "Sean Barrett",
+        "miniaudio.txt": "David Reid",
+        "subprocess.txt": "public domain",
     }
+    for name, author in stated_in_sources.items():
+        assert author in texts[name]
 
 
 def test_every_public_name_can_be_had_and_is_listed() -> None:

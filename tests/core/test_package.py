@@ -1,4 +1,4 @@
-"""The installed package: its version, its licences, and how fast it is there."""
+"""The installed package: its version, its licences, and what its import leaves alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import mullama
 
 ROOT = Path(__file__).parents[2]
-IMPORT_SECONDS = 0.06
 
 
 def test_all_places_name_the_same_version() -> None:
@@ -43,11 +42,7 @@ def test_every_public_name_can_be_had_and_is_listed() -> None:
     assert not hasattr(mullama, "no_such_name")
 
 
-def test_import_is_quick_and_leaves_numpy_alone() -> None:
-    code = (
-        "import sys, time; start = time.perf_counter(); import mullama; mullama.Model; "
-        "print(time.perf_counter() - start, 'numpy' in sys.modules)"
-    )
-    runs = [subprocess.check_output([sys.executable, "-c", code], text=True).split() for _ in range(5)]
-    assert min(float(seconds) for seconds, _ in runs) < IMPORT_SECONDS
-    assert {numpy for _, numpy in runs} == {"False"}
+def test_import_leaves_alone_what_takes_long() -> None:
+    """How long it takes is measured by `./x bench`: here other tests may be using the machine."""
+    code = "import sys, mullama; mullama.Model; print({'numpy', 'rich', 'typer', 'asyncio'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -1,0 +1,88 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Fixture;
+
+use PHPUnit\Framework\TestCase;
+
+/** Ending the process during a running generation: the exit code as asked, no crash, every time. */
+final class EndTest extends TestCase
+{
+    use Programs;
+
+    private const TIMES = 50;
+    private const RUNNING = <<<'PHP'
+        $model = new Mullama\Model($path);
+        $context = $model->createContext(nCtx: 64, nThreads: $threads ?? 1);
+        $pieces = $context->stream('the', maxTokens: -1, overflow: Mullama\Overflow::Shift, ignoreEos: true);
+
+        PHP;
+
+    /** @dataProvider endings */
+    public function testTheProcessEndsAsAsked(int $expected, string $code, string $message = ''): void
+    {
+        $program = self::program($code);
+        for ($time = 0; $time < self::TIMES; ++$time) {
+            [$ended, $output, $errors] = self::execute([\PHP_BINARY, '-d', 'display_errors=stderr', $program]);
+            self::assertSame([$expected, 'begun '], [$ended, $output], $errors);
+            $message === '' ? self::assertSame('', $errors) : self::assertStringContainsString($message, $errors);
+        }
+    }
+
+    public function endings(): array
+    {
+        $loop = fn (string $end): string => self::RUNNING . "foreach (\$pieces as \$piece) { echo 'begun '; $end }";
+        $load = fn (string $end): string => "new Mullama\\Model(\$path, progress: function (float \$part): void { echo 'begun '; $end });";
+
+        return [
+            'exit in a loop' => [7, $loop('exit(7);')],
+            'exit with threads that compute' => [10, '$threads = 2;' . $loop('exit(10);')],
+            'exit in a loop, inside a function' => [8, $loop('(function () use ($pieces): never { exit(8); })();')],
+            'exit with a second generation underway' => [9, $loop('$other = $model->createContext(nCtx: 64, nThreads: 1)->startGeneration("a"); $other->next(); exit(9);')],
+            'exit in a callback' => [6, $load('exit(6);')],
+            'an error in a loop' => [255, $loop('throw new DomainException("out");'), 'DomainException: out'],
+            'a fatal error in a loop' => [255, $loop('eval("function twice() {} function twice() {}");'), 'Cannot redeclare twice()'],
+            'a fatal error in a callback' => [255, $load('eval("function twice() {} function twice() {}");'), 'Cannot redeclare twice()'],
+            'exit in a destructor' => [5, self::RUNNING . <<<'PHP'
+                final class Last { public function __construct(private Generator $pieces) {} public function __destruct() { $this->pieces->current(); exit(5); } }
+                echo 'begun ';
+                $last = new Last($pieces);
+                PHP],
+        ];
+    }
+
+    /** @requires extension pcntl */
+    public function testCtrlCEndsTheProcess(): void
+    {
+        $program = self::program(self::RUNNING . "foreach (\$pieces as \$piece) { echo 'x'; }");
+        self::interrupt($program, -\SIGINT);
+    }
+
+    /** @requires extension pcntl */
+    public function testAHandlerOfCtrlCRunsDuringAStream(): void
+    {
+        $handler = 'pcntl_async_signals(true); pcntl_signal(SIGINT, function (): never { exit(130); });';
+        self::interrupt(self::program($handler . self::RUNNING . "foreach (\$pieces as \$piece) { echo 'x'; }"), 130);
+    }
+
+    /** @requires extension pcntl */
+    public function testAHandlerOfCtrlCRunsDuringOneLongCall(): void
+    {
+        $handler = 'pcntl_async_signals(true); pcntl_signal(SIGINT, function (): never { exit(131); });';
+        $call = "echo 'x'; \$context->generate('the', maxTokens: -1, overflow: Mullama\\Overflow::Shift, ignoreEos: true);";
+        self::interrupt(self::program($handler . self::RUNNING . $call), 131);
+    }
+
+    private static function interrupt(string $program, int $expected): void
+    {
+        for ($time = 0; $time < self::TIMES; ++$time) {
+            [$ended, , $errors] = self::execute([\PHP_BINARY, $program], [], function (int $pid, $output): void {
+                \fread($output, 1);
+                \usleep(\random_int(0, 20_000));
+                \posix_kill($pid, \SIGINT);
+            });
+            self::assertSame([$expected, ''], [$ended, $errors]);
+        }
+    }
+}

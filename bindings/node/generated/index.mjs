@@ -18,6 +18,7 @@ export const {
   InternalError,
   CancelledError,
   Completion,
+  Handle,
   TextStream,
   version,
   getBuildInfo,

@@ -49,7 +49,6 @@ function handleClass(native) {
 
     [inspect.custom](depth, options) {
       const { name, shown = [] } = this.constructor;
-      if (!(HANDLE in this)) return `[${name}]`;
       const facts = this.closed ? { closed: true } : Object.fromEntries(shown.map((one) => [one, this[one]]));
       return `${name} ${inspect(facts, options)}`;
     }

@@ -413,8 +413,7 @@ void Given::span(const T *&data, size_t &len, napi_typedarray_type own, const ch
     environment.check(napi_get_array_length(env, value_, &length));
     T *const copy = in_.arena.array<T>(length + 1);
     for (uint32_t i = 0; i < length; ++i) {
-        napi_handle_scope scope;
-        environment.check(napi_open_handle_scope(env, &scope));
+        const Scope scope(environment);
         napi_value item;
         double number;
         environment.check(napi_get_element(env, value_, i, &item));
@@ -424,7 +423,6 @@ void Given::span(const T *&data, size_t &len, napi_typedarray_type own, const ch
                                          (is_number ? text_of(environment, number) : shown(environment, item)));
         }
         copy[i] = static_cast<T>(number);
-        napi_close_handle_scope(env, scope);
     }
     data = copy;
     len = length;

@@ -13,8 +13,7 @@ void Callback::set(Environment &environment, napi_value function) {
 
 double Callback::call_here(const Make &arguments) {
     const napi_env env = environment_->env;
-    napi_handle_scope scope;
-    environment_->check(napi_open_handle_scope(env, &scope));
+    const Scope scope(*environment_);
     double answer = 0;
     try {
         Results make(*environment_);
@@ -41,7 +40,6 @@ double Callback::call_here(const Make &arguments) {
             }
         }
     }
-    napi_close_handle_scope(env, scope);
     return answer;
 }
 

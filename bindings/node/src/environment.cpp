@@ -128,15 +128,13 @@ void Environment::wake_up(napi_env env, napi_value, void *context, void *) {
         self->signalled_ = false;
     }
     for (const std::function<void()> &one : ready) {
-        napi_handle_scope scope;
-        if (napi_open_handle_scope(env, &scope) != napi_ok) return;
         try {
+            const Scope scope(*self);
             one();
         } catch (const Thrown &) {
             napi_value exception;
             if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
         }
-        napi_close_handle_scope(env, scope);
     }
 }
 

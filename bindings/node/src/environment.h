@@ -62,6 +62,21 @@ class Environment {
     size_t held_ = 0;
 };
 
+// Handles made meanwhile are let go at its end.
+class Scope {
+  public:
+    explicit Scope(const Environment &environment) : env_(environment.env) {
+        environment.check(napi_open_handle_scope(env_, &scope_));
+    }
+    Scope(const Scope &) = delete;
+    Scope &operator=(const Scope &) = delete;
+    ~Scope() { napi_close_handle_scope(env_, scope_); }
+
+  private:
+    const napi_env env_;
+    napi_handle_scope scope_;
+};
+
 // A job whose end JavaScript waits for: `settle` runs on the environment's thread when the job has left its worker.
 class Settled : public Job {
   public:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from ...api import Api
 from ..python import supports as supports
-from . import c, cpp, go, php, python
+from . import c, cpp, go, node, php, python
 from .calls import Calls
 
 NAME = "conformance"
 FOLDER = "tests/conformance"
-LANGUAGES = (c, cpp, go, php, python)
+LANGUAGES = (c, cpp, go, node, php, python)
 
 
 def files(api: Api) -> dict[str, str]:

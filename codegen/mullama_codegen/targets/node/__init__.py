@@ -10,7 +10,7 @@ from ...render import MARK, environment, render
 from .docs import Docs, comment
 from .names import Names, UnsupportedError
 from .native import Native
-from .script import Script
+from .script import Script, imports
 
 NAME = "node"
 supports = frozenset(
@@ -54,14 +54,16 @@ def _files(api: Api) -> dict[str, str]:
 
     classes = [script.handle(handle) for handle in api.handles.values()]
     functions = script.functions()
+    modules = script.modules(function for function in api.functions if not function.on)
     for one in classes:
-        add(f"{one.module}.js", "class.js.j2", one=one)
+        given = ["native", "Handle", *(["PARENT"] if one.parent else [])]
+        add(f"{one.module}.js", "class.js.j2", one=one, imports=imports(one.members, given))
 
     add("binding.js", "binding.js.j2", runtime="../runtime" if is_own else "../../../runtime")
     add("errors.js", "errors.js.j2")
-    add("functions.js", "functions.js.j2", functions=functions)
+    add("functions.js", "functions.js.j2", functions=functions, modules=modules, imports=imports(functions, ["native"]))
     errors = [names.base_error, *(names.family(family.name) for family in api.families)]
-    values = [*(one.name for one in classes), *errors, "Completion", "TextStream"]
+    values = [*(one.name for one in classes), *errors, "Completion", "Handle", "TextStream"]
     values += [*(one.name for one in functions), "abiVersion", "libraryPath", "liveObjects"]
     if duplicates := sorted({name for name in values if values.count(name) > 1}):
         raise UnsupportedError(f"{', '.join(duplicates)} more than once in the package")

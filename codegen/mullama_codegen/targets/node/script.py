@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ...api import NUMBERS, Api, Enum, Function, Handle, Struct, Value
@@ -26,6 +28,7 @@ PLAIN = {  # kind -> type as a parameter, type as a result
     "list": ("string | readonly string[]", "string[]"),
     "map": ("", "Record<string, string>"),
 }
+RUNTIME = ("ADOPT", "HANDLE", "PARENT", "abortable", "complete", "deprecated", "optionsOf", "pathOf", "stream", "within")
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,6 @@ class Script:
         made = [f for f in self.api.functions if f.returns and f.returns.type.name == handle.name]
         numbers = [f for f in own if f.property and not f.fallible and f.returns and f.returns.type.kind in NUMBERS]
         events = [function for function in own if function.stream_of]
-        modules = {f.returns.type.name for f in own if makes_handle(f) and f.returns} - {handle.name}
         has_constructor = any(function.constructor for function in own)
         return Class(
             self.names.type(handle.name),
@@ -209,8 +211,13 @@ class Script:
             bool(events),
             self.names.type(events[0].stream_of) if events else "",
             "" if has_constructor else f"a {self.names.type(handle.name)} comes from {' or '.join(map(self.names.creator, made))}",
-            sorted(modules),
+            [name for name in self.modules(own) if name != handle.name],
         )
+
+    @staticmethod
+    def modules(functions: Iterable[Function]) -> list[str]:
+        """The handles that functions make: their classes are in modules of their own."""
+        return sorted({one.returns.type.name for one in functions if one.returns and makes_handle(one)})
 
     def members(self, function: Function) -> list[Member]:
         if function.property and function.blocking:
@@ -416,3 +423,9 @@ class Script:
 def is_path(value: Value) -> bool:
     """A file name, which may be a URL in JavaScript. The description has no word for it, so the name decides."""
     return value.type.kind == "str" and (value.name == "path" or value.name.endswith("_path"))
+
+
+def imports(members: list[Member], given: list[str]) -> list[str]:
+    """What a module's code uses of the runtime, in order."""
+    code = "\n".join(line for member in members for line in member.code)
+    return sorted({*given, *(name for name in RUNTIME if re.search(rf"\b{name}\b[(\]]", code))})

@@ -16,6 +16,7 @@ export const {
   InternalError,
   CancelledError,
   Completion,
+  Handle,
   TextStream,
   echoBool,
   echoI32,

@@ -1,0 +1,97 @@
+<?php
+
+// Times the PHP binding for benchmarks/languages.py: `bench.php MODEL N_THREADS` reads a word a line and answers in seconds.
+
+declare(strict_types=1);
+
+use Mullama\Context;
+use Mullama\Model;
+
+require __DIR__ . '/../../../bindings/php/preload.php';
+
+const N_TOKENS = 128;
+
+function seconds(int $since): float
+{
+    return (hrtime(true) - $since) / 1e9;
+}
+
+/** Best time of a call, without the loop around it. */
+function perCall(int $loops, int $runs, Closure $calls, ?Closure $empty = null): float
+{
+    [$best, $around] = [INF, $empty === null ? 0.0 : INF];
+    for ($run = 0; $run < $runs; ++$run) {
+        $start = hrtime(true);
+        $calls($loops);
+        $best = min($best, seconds($start) / $loops);
+        if ($empty !== null) {
+            $start = hrtime(true);
+            $empty($loops);
+            $around = min($around, seconds($start) / $loops);
+        }
+    }
+
+    return $best - $around;
+}
+
+function generate(Context $context, array $prompt): float
+{
+    $context->memoryClear();
+    $start = hrtime(true);
+    $context->generate(tokens: $prompt, maxTokens: N_TOKENS, ignoreEos: true, temperature: 0.0);
+
+    return seconds($start);
+}
+
+function stream(Context $context, array $prompt): float
+{
+    $context->memoryClear();
+    $start = hrtime(true);
+    $text = '';
+    foreach ($context->stream(tokens: $prompt, maxTokens: N_TOKENS, ignoreEos: true, temperature: 0.0) as $piece) {
+        $text .= $piece;
+    }
+
+    return seconds($start);
+}
+
+function call(Model $model): float
+{
+    return perCall(
+        100_000,
+        7,
+        static function (int $loops) use ($model): void {
+            for ($i = 0; $i < $loops; ++$i) {
+                $model->nVocab();
+            }
+        },
+        static function (int $loops): void {
+            for ($i = 0; $i < $loops; ++$i) {
+            }
+        },
+    );
+}
+
+function tokenize(Model $model): float
+{
+    return perCall(2_000, 5, static function (int $loops) use ($model): void {
+        for ($i = 0; $i < $loops; ++$i) {
+            $model->tokenize('Hello world');
+        }
+    });
+}
+
+[, $path, $threads] = $argv;
+$model = new Model($path);
+$context = $model->createContext(nCtx: 1024, nThreads: (int) $threads, nThreadsBatch: (int) $threads);
+$prompt = [$model->specialTokens()->bos];
+while (($line = fgets(STDIN)) !== false) {
+    $time = match (trim($line)) {
+        'generate' => generate($context, $prompt),
+        'stream' => stream($context, $prompt),
+        'call' => call($model),
+        'tokenize' => tokenize($model),
+    };
+    printf("%.9f\n", $time);
+    flush();
+}

@@ -1,6 +1,7 @@
 <?php
 
-// Times the PHP binding for benchmarks/languages.py: `bench.php MODEL N_THREADS` reads a word a line and answers in seconds.
+// Times the PHP binding for benchmarks/languages.py: `bench.php MODEL N_THREADS` reads words, a line each, and answers
+// in seconds.
 
 declare(strict_types=1);
 

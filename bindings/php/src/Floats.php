@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace Mullama;
 
 /**
- * A list of 32-bit floats in one string: a row of logits is 50,000 numbers, which as a PHP array take 10 times the memory
- * and 50 times as long. Reads like an array; `toArray()` makes one.
+ * A list of 32-bit floats in one string. It reads like an array, and `toArray()` makes one; but a row of logits is
+ * 50,000 numbers, which take 4 times the memory as a PHP array and far longer to make.
  *
  * @implements \ArrayAccess<int, float>
  * @implements \IteratorAggregate<int, float>
@@ -15,7 +15,7 @@ final class Floats implements \ArrayAccess, \Countable, \IteratorAggregate, \Jso
 {
     private const AT_ONCE = 1024; // numbers unpacked at once while iterating
 
-    /** @param string $packed The numbers in this machine's order of bytes, 4 bytes each, as `pack('f*', ...)` gives them. */
+    /** @param string $packed The numbers, 4 bytes each in this machine's order, as `pack('f*', ...)` gives them. */
     public function __construct(public readonly string $packed)
     {
         if (\strlen($packed) % 4 !== 0) {

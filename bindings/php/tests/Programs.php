@@ -34,8 +34,8 @@ trait Programs
     private static function program(string $code): string
     {
         $file = self::$folder . '/' . \md5($code) . '.php';
-        $head = "<?php\ndeclare(strict_types=1);\nrequire %s;\n\$path = %s;\n";
-        \file_put_contents($file, \sprintf($head, \var_export(__DIR__ . '/bootstrap.php', true), \var_export(self::tiny(), true)) . $code);
+        [$bootstrap, $model] = [\var_export(__DIR__ . '/bootstrap.php', true), \var_export(self::tiny(), true)];
+        \file_put_contents($file, "<?php\ndeclare(strict_types=1);\nrequire $bootstrap;\n\$path = $model;\n$code");
 
         return $file;
     }

@@ -1,6 +1,6 @@
 <?php
 
-// Classes of the binding as Composer would load them, and those of the fixture API. The sessions say where libraries lie.
+// Loads classes of the binding as Composer would, and those of the fixture API. The sessions say where libraries lie.
 
 declare(strict_types=1);
 
@@ -22,9 +22,10 @@ declare(strict_types=1);
     }
 });
 
-foreach (['MULLAMA_LIBRARY' => ['MULLAMA_TEST_PREFIX', 'lib/libmullama'], 'FIXTURE_LIBRARY' => ['MULLAMA_TEST_FIXTURE', 'libfixture']] as $variable => [$place, $file]) {
-    if (\getenv($variable) === false && \getenv($place) !== false) {
-        $suffix = \PHP_OS_FAMILY === 'Darwin' ? 'dylib' : 'so';
-        \putenv("$variable=" . \getenv($place) . "/$file.$suffix");
+$libraries = ['MULLAMA' => ['PREFIX', 'lib/libmullama'], 'FIXTURE' => ['FIXTURE', 'libfixture']];
+foreach ($libraries as $name => [$place, $file]) {
+    $folder = \getenv("MULLAMA_TEST_$place");
+    if (\getenv("{$name}_LIBRARY") === false && $folder !== false) {
+        \putenv("{$name}_LIBRARY=$folder/$file." . (\PHP_OS_FAMILY === 'Darwin' ? 'dylib' : 'so'));
     }
 }

@@ -4,11 +4,12 @@ declare(strict_types=1);
 
 namespace Conformance;
 
-/** Whether a result is what a case expects; the matchers are those of ../README.md. Objects of JSON are stdClass here. */
+/** Whether a result is what a case expects; the matchers are those of ../README.md. Objects of JSON are stdClass. */
 final class Comparison
 {
     private const MATCHERS = [
-        'close', 'exactly', 'contains', 'not', 'at', 'length', 'argmax', 'begins', 'at_least', 'at_most', 'one_of', 'every',
+        'close', 'exactly', 'contains', 'not', 'at', 'length', 'argmax', 'begins', 'at_least', 'at_most', 'one_of',
+        'every',
     ];
     private const NUMBERS = ['inf' => \INF, '-inf' => -\INF, 'nan' => \NAN];
 
@@ -41,12 +42,14 @@ final class Comparison
             'contains' => self::lacks($operand, $found),
             'not' => self::mismatch($operand, $found) === null ? self::shown($found) . ' is not wanted' : null,
             'at' => self::at($operand, $found),
-            'length' => self::named('length', self::mismatch($operand, \is_string($found) ? \strlen($found) : \count($found ?? []))),
+            'length' => self::named('length', self::mismatch($operand, self::length($found))),
             'argmax' => self::named('argmax', self::mismatch($operand, \array_search(\max($found), $found, true))),
-            'begins' => self::unless(\is_string($found) && \str_starts_with($found, $operand), $found, 'begins with', $operand),
+            'begins' => self::unless(\str_starts_with((string) $found, $operand), $found, 'begins with', $operand),
             'at_least' => self::unless(self::isNumber($found) && $found >= $operand, $found, 'is at least', $operand),
             'at_most' => self::unless(self::isNumber($found) && $found <= $operand, $found, 'is at most', $operand),
-            'one_of' => self::unless(self::any($operand, fn ($one) => self::mismatch($one, $found)), $found, 'is one of', $operand),
+            'one_of' => self::any($operand, fn ($one) => self::mismatch($one, $found))
+                ? null
+                : self::shown($found) . ' is none of ' . self::shown($operand),
             'every' => self::each($found, \array_fill(0, \count($found), $operand)),
         };
     }
@@ -180,6 +183,11 @@ final class Comparison
         return false;
     }
 
+    private static function length(mixed $found): int
+    {
+        return \is_string($found) ? \strlen($found) : \count($found ?? []);
+    }
+
     private static function unless(bool $holds, mixed $found, string $words, mixed $wanted): ?string
     {
         return $holds ? null : 'not so: ' . self::shown($found) . " $words " . self::shown($wanted);
@@ -202,7 +210,8 @@ final class Comparison
 
     public static function shown(mixed $value): string
     {
-        $text = \json_encode($value, \JSON_UNESCAPED_UNICODE | \JSON_UNESCAPED_SLASHES | \JSON_INVALID_UTF8_SUBSTITUTE | \JSON_PARTIAL_OUTPUT_ON_ERROR);
+        $readable = \JSON_UNESCAPED_UNICODE | \JSON_UNESCAPED_SLASHES;
+        $text = \json_encode($value, $readable | \JSON_INVALID_UTF8_SUBSTITUTE | \JSON_PARTIAL_OUTPUT_ON_ERROR);
 
         return \strlen($text) <= 400 ? $text : \substr($text, 0, 397) . '...';
     }

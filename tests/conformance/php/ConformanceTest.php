@@ -46,7 +46,7 @@ final class ConformanceTest extends TestCase
     {
         $folder = \getenv('MULLAMA_TEST_CASES');
         if ($folder === false) {
-            throw new \LogicException('MULLAMA_TEST_CASES must name the folder of the expanded cases, see tests/README.md');
+            throw new \LogicException('MULLAMA_TEST_CASES must name a folder of expanded cases, see tests/README.md');
         }
         foreach (\file("$folder/$name", \FILE_IGNORE_NEW_LINES) as $line) {
             $case = \json_decode($line, false, 512, \JSON_THROW_ON_ERROR | \JSON_BIGINT_AS_STRING);

@@ -14,6 +14,7 @@ use Mullama\TimeoutException;
 final class Runner
 {
     private const EVERYTHING = '*';
+    private const NUMBERS = ['inf' => \INF, '-inf' => -\INF, 'nan' => \NAN];
     private const MANY = 1_000_000; // items that `collect` takes at most
 
     /** @var array<string, mixed> The generated table. */
@@ -62,7 +63,8 @@ final class Runner
     private function step(\stdClass $step): ?string
     {
         if (isset($step->truncate_file)) {
-            \file_put_contents($step->truncate_file, \substr(\file_get_contents($step->truncate_file), 0, $step->length));
+            $begin = \file_get_contents($step->truncate_file, length: $step->length);
+            \file_put_contents($step->truncate_file, $begin);
 
             return null;
         }
@@ -161,7 +163,10 @@ final class Runner
                 continue;
             }
             [$php, $kind] = $parameter;
-            $given[$php] = $kind === 'callback' ? $this->callback($value) : $this->argument($kind, $this->resolve($value));
+            $given[$php] = match ($kind) {
+                'callback' => $this->callback($value),
+                default => $this->argument($kind, $this->resolve($value)),
+            };
         }
 
         return $given;
@@ -173,13 +178,13 @@ final class Runner
             return $kind::from(self::$table['enums'][$kind][$value]);
         }
         if (isset(self::$table['flags'][$kind]) && \is_array($value)) {
-            return \array_reduce($value, fn (int $bits, string $name): int => $bits | self::$table['flags'][$kind][$name], 0);
+            return \array_sum(\array_map(fn (string $name): int => self::$table['flags'][$kind][$name], $value));
         }
-        $numbers = ['inf' => \INF, '-inf' => -\INF, 'nan' => \NAN];
+        $number = fn (mixed $one): mixed => \is_string($one) ? self::NUMBERS[$one] : $one;
 
         return match (true) {
-            $kind === 'span' && \is_array($value) => \array_map(fn ($one) => \is_string($one) ? $numbers[$one] : $one, $value),
-            \in_array($kind, ['f32', 'f64'], true) && \is_string($value) => $numbers[$value],
+            $kind === 'span' && \is_array($value) => \array_map($number, $value),
+            $kind === 'f32', $kind === 'f64' => $number($value),
             default => $value,
         };
     }
@@ -233,7 +238,9 @@ final class Runner
     private function plain(mixed $value, ?string $flags = null): mixed
     {
         if ($flags !== null) {
-            return \array_keys(\array_filter(self::$table['flags'][$flags], fn (int $bit): bool => ($value & $bit) === $bit));
+            $isSet = fn (int $bits): bool => ($value & $bits) === $bits;
+
+            return \array_keys(\array_filter(self::$table['flags'][$flags], $isSet));
         }
         if ($value instanceof \BackedEnum) {
             return \array_search($value->value, self::$table['enums'][$value::class], true);

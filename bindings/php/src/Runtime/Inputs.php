@@ -15,7 +15,8 @@ use Mullama\Floats;
  */
 trait Inputs
 {
-    private static int $chunk = 10_000; // numbers that `pack` is given at once, each of which is an argument
+    /** Numbers that `pack` is given at once, each of which is an argument. */
+    private static int $atOnce = 10_000;
 
     public static function i32(int $value, string $name): int
     {
@@ -51,9 +52,10 @@ trait Inputs
             return self::size($value, $name);
         }
         $digits = \ltrim($value, '0');
-        $isTooLarge = \strlen($digits) > 20 || (\strlen($digits) === 20 && \strcmp($digits, '18446744073709551615') > 0);
+        $highest = '18446744073709551615';
+        $isTooLarge = \strlen($digits) > 20 || (\strlen($digits) === 20 && \strcmp($digits, $highest) > 0);
         if ($value === '' || \strspn($value, '0123456789') !== \strlen($value) || $isTooLarge) {
-            throw static::invalid("$name must be from 0 to 18446744073709551615, not $value");
+            throw static::invalid("$name must be from 0 to $highest, not $value");
         }
         if (\strlen($digits) < 19) {
             return (int) $digits;
@@ -152,9 +154,9 @@ trait Inputs
         if (\is_string($value)) {
             return $value;
         }
-        $flags = \JSON_THROW_ON_ERROR | \JSON_UNESCAPED_UNICODE | \JSON_UNESCAPED_SLASHES | \JSON_PRESERVE_ZERO_FRACTION;
+        $flags = \JSON_UNESCAPED_UNICODE | \JSON_UNESCAPED_SLASHES | \JSON_PRESERVE_ZERO_FRACTION;
         try {
-            return \json_encode($value, $flags);
+            return \json_encode($value, $flags | \JSON_THROW_ON_ERROR);
         } catch (\JsonException $exception) {
             throw new \TypeError("$name cannot be written as JSON: {$exception->getMessage()}", 0, $exception);
         }
@@ -185,7 +187,7 @@ trait Inputs
     private static function pack(string $format, array $values): string
     {
         $packed = '';
-        foreach (\array_chunk($values, self::$chunk) as $chunk) {
+        foreach (\array_chunk($values, self::$atOnce) as $chunk) {
             $packed .= \pack($format, ...$chunk);
         }
 

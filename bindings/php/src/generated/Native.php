@@ -83,7 +83,8 @@ final class Native extends Binding
         size_t mullama_device_count(void);
         int32_t mullama_device(size_t index, mullama_device_info *out, mullama_error **err);
         int32_t mullama_open_log(int32_t from_start, size_t *out, mullama_error **err);
-        int32_t mullama_log_next(size_t log, int32_t timeout_ms, mullama_log_entry *out, int32_t *out_status, mullama_error **err);
+        int32_t mullama_log_next(size_t log, int32_t timeout_ms, mullama_log_entry *out, int32_t *out_status,
+            mullama_error **err);
         void mullama_log_cancel(size_t log);
         int32_t mullama_set_log_level(mullama_log_level level, mullama_error **err);
         int32_t mullama_log_message(mullama_log_level level, const void *text, size_t text_len, mullama_error **err);
@@ -150,15 +151,19 @@ final class Native extends Binding
         } mullama_model_options;
         void mullama_model_info_init(mullama_model_info *out, size_t struct_size);
         void mullama_model_options_init(mullama_model_options *out, size_t struct_size);
-        int32_t mullama_model_load(const void *path, size_t path_len, const mullama_model_options *options, mullama_load_progress progress, void *progress_user, size_t *out, mullama_error **err);
+        int32_t mullama_model_load(const void *path, size_t path_len, const mullama_model_options *options,
+            mullama_load_progress progress, void *progress_user, size_t *out, mullama_error **err);
         int32_t mullama_model_get_info(size_t model, mullama_model_info *out, mullama_error **err);
         int32_t mullama_model_n_vocab(size_t model);
         int32_t mullama_model_warnings(size_t model, const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_model_metadata(size_t model, const void **out, size_t *out_len, mullama_error **err);
         size_t mullama_model_metadata_count(size_t model);
-        int32_t mullama_model_metadata_value(size_t model, const void *key, size_t key_len, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_model_chat_template(size_t model, const void *name, size_t name_len, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_model_class_label(size_t model, uint32_t index, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_model_metadata_value(size_t model, const void *key, size_t key_len, const void **out, size_t
+            *out_len, mullama_error **err);
+        int32_t mullama_model_chat_template(size_t model, const void *name, size_t name_len, const void **out, size_t
+            *out_len, mullama_error **err);
+        int32_t mullama_model_class_label(size_t model, uint32_t index, const void **out, size_t *out_len, mullama_error
+            **err);
         void mullama_model_close(size_t model);
         void mullama_model_free(size_t model);
 
@@ -184,11 +189,16 @@ final class Native extends Binding
             int32_t add_sep;
         } mullama_special_tokens;
         void mullama_special_tokens_init(mullama_special_tokens *out, size_t struct_size);
-        int32_t mullama_model_tokenize(size_t model, const void *text, size_t text_len, int32_t add_special, int32_t parse_special, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_model_detokenize(size_t model, const void *tokens, size_t tokens_len, int32_t remove_special, int32_t unparse_special, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_model_token_piece(size_t model, int32_t token, int32_t special, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_model_token_text(size_t model, int32_t token, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_model_token_attributes(size_t model, int32_t token, mullama_token_attributes *out, mullama_error **err);
+        int32_t mullama_model_tokenize(size_t model, const void *text, size_t text_len, int32_t add_special, int32_t
+            parse_special, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_model_detokenize(size_t model, const void *tokens, size_t tokens_len, int32_t remove_special,
+            int32_t unparse_special, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_model_token_piece(size_t model, int32_t token, int32_t special, const void **out, size_t
+            *out_len, mullama_error **err);
+        int32_t mullama_model_token_text(size_t model, int32_t token, const void **out, size_t *out_len, mullama_error
+            **err);
+        int32_t mullama_model_token_attributes(size_t model, int32_t token, mullama_token_attributes *out, mullama_error
+            **err);
         int32_t mullama_model_token_score(size_t model, int32_t token, float *out, mullama_error **err);
         int32_t mullama_model_token_is_end(size_t model, int32_t token, int32_t *out, mullama_error **err);
         int32_t mullama_model_token_is_control(size_t model, int32_t token, int32_t *out, mullama_error **err);
@@ -212,7 +222,8 @@ final class Native extends Binding
             int32_t enable_thinking;
         } mullama_chat_options;
         void mullama_chat_options_init(mullama_chat_options *out, size_t struct_size);
-        int32_t mullama_model_apply_chat_template(size_t model, const void *messages, size_t messages_len, const mullama_chat_options *options, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_model_apply_chat_template(size_t model, const void *messages, size_t messages_len, const
+            mullama_chat_options *options, const void **out, size_t *out_len, mullama_error **err);
 
         /* context */
         typedef int32_t mullama_pooling;
@@ -307,42 +318,58 @@ final class Native extends Binding
         void mullama_context_options_init(mullama_context_options *out, size_t struct_size);
         void mullama_decode_options_init(mullama_decode_options *out, size_t struct_size);
         void mullama_batch_init(mullama_batch *out, size_t struct_size);
-        int32_t mullama_model_create_context(size_t model, const mullama_context_options *options, size_t *out, mullama_error **err);
+        int32_t mullama_model_create_context(size_t model, const mullama_context_options *options, size_t *out,
+            mullama_error **err);
         int32_t mullama_context_get_info(size_t context, mullama_context_info *out, mullama_error **err);
         uint32_t mullama_context_n_ctx(size_t context);
         int32_t mullama_context_warnings(size_t context, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_context_set_threads(size_t context, int32_t n_threads, int32_t n_threads_batch, mullama_error **err);
+        int32_t mullama_context_set_threads(size_t context, int32_t n_threads, int32_t n_threads_batch, mullama_error
+            **err);
         int32_t mullama_context_set_embeddings(size_t context, int32_t embeddings, mullama_error **err);
         int32_t mullama_context_set_causal_attention(size_t context, int32_t causal, mullama_error **err);
-        int32_t mullama_context_decode(size_t context, const void *tokens, size_t tokens_len, const mullama_decode_options *options, mullama_error **err);
+        int32_t mullama_context_decode(size_t context, const void *tokens, size_t tokens_len, const
+            mullama_decode_options *options, mullama_error **err);
         int32_t mullama_context_decode_batch(size_t context, const mullama_batch *batch, mullama_error **err);
         int32_t mullama_context_encode(size_t context, const void *tokens, size_t tokens_len, mullama_error **err);
         void mullama_context_cancel(size_t context);
-        int32_t mullama_context_logits(size_t context, int32_t index, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_context_logits(size_t context, int32_t index, const void **out, size_t *out_len, mullama_error
+            **err);
         int32_t mullama_context_all_logits(size_t context, const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_context_n_outputs(size_t context);
-        int32_t mullama_context_embeddings(size_t context, int32_t index, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_context_embeddings(size_t context, int32_t index, const void **out, size_t *out_len,
+            mullama_error **err);
         int32_t mullama_context_all_embeddings(size_t context, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_context_sequence_embeddings(size_t context, int32_t sequence, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_context_memory_remove(size_t context, int32_t sequence, int32_t start, int32_t end, int32_t *out, mullama_error **err);
-        int32_t mullama_context_memory_copy(size_t context, int32_t source, int32_t target, int32_t start, int32_t end, mullama_error **err);
+        int32_t mullama_context_sequence_embeddings(size_t context, int32_t sequence, const void **out, size_t *out_len,
+            mullama_error **err);
+        int32_t mullama_context_memory_remove(size_t context, int32_t sequence, int32_t start, int32_t end, int32_t
+            *out, mullama_error **err);
+        int32_t mullama_context_memory_copy(size_t context, int32_t source, int32_t target, int32_t start, int32_t end,
+            mullama_error **err);
         int32_t mullama_context_memory_keep(size_t context, int32_t sequence, mullama_error **err);
-        int32_t mullama_context_memory_shift(size_t context, int32_t sequence, int32_t start, int32_t end, int32_t delta, mullama_error **err);
-        int32_t mullama_context_memory_divide(size_t context, int32_t sequence, int32_t start, int32_t end, int32_t divisor, mullama_error **err);
+        int32_t mullama_context_memory_shift(size_t context, int32_t sequence, int32_t start, int32_t end, int32_t
+            delta, mullama_error **err);
+        int32_t mullama_context_memory_divide(size_t context, int32_t sequence, int32_t start, int32_t end, int32_t
+            divisor, mullama_error **err);
         int32_t mullama_context_memory_min(size_t context, int32_t sequence, int32_t *out, mullama_error **err);
         int32_t mullama_context_memory_max(size_t context, int32_t sequence, int32_t *out, mullama_error **err);
         int32_t mullama_context_memory_can_shift(size_t context, int32_t *out, mullama_error **err);
         int32_t mullama_context_memory_clear(size_t context, int32_t data, mullama_error **err);
-        int32_t mullama_context_state_size(size_t context, int32_t sequence, mullama_state_flags flags, size_t *out, mullama_error **err);
-        int32_t mullama_context_save_state(size_t context, int32_t sequence, mullama_state_flags flags, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_context_load_state(size_t context, const void *state, size_t state_len, int32_t sequence, mullama_error **err);
-        int32_t mullama_context_save_state_file(size_t context, const void *path, size_t path_len, const void *tokens, size_t tokens_len, int32_t sequence, mullama_state_flags flags, mullama_error **err);
-        int32_t mullama_context_load_state_file(size_t context, const void *path, size_t path_len, int32_t sequence, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_context_state_size(size_t context, int32_t sequence, mullama_state_flags flags, size_t *out,
+            mullama_error **err);
+        int32_t mullama_context_save_state(size_t context, int32_t sequence, mullama_state_flags flags, const void
+            **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_context_load_state(size_t context, const void *state, size_t state_len, int32_t sequence,
+            mullama_error **err);
+        int32_t mullama_context_save_state_file(size_t context, const void *path, size_t path_len, const void *tokens,
+            size_t tokens_len, int32_t sequence, mullama_state_flags flags, mullama_error **err);
+        int32_t mullama_context_load_state_file(size_t context, const void *path, size_t path_len, int32_t sequence,
+            const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_context_get_timings(size_t context, mullama_context_timings *out, mullama_error **err);
         int32_t mullama_context_reset_timings(size_t context, mullama_error **err);
         int32_t mullama_context_memory_usage(size_t context, mullama_memory_usage *out, mullama_error **err);
         int32_t mullama_context_memory_buffer_count(size_t context, size_t *out, mullama_error **err);
-        int32_t mullama_context_memory_buffer(size_t context, size_t index, mullama_memory_usage *out, mullama_error **err);
+        int32_t mullama_context_memory_buffer(size_t context, size_t index, mullama_memory_usage *out, mullama_error
+            **err);
         void mullama_context_close(size_t context);
         void mullama_context_free(size_t context);
 
@@ -399,8 +426,10 @@ final class Native extends Binding
         } mullama_sampler_options;
         void mullama_sampler_settings_init(mullama_sampler_settings *out, size_t struct_size);
         void mullama_sampler_options_init(mullama_sampler_options *out, size_t struct_size);
-        int32_t mullama_get_sampler_settings(mullama_sampler_preset preset, mullama_sampler_settings *out, mullama_error **err);
-        int32_t mullama_model_create_sampler(size_t model, const mullama_sampler_options *options, size_t *out, mullama_error **err);
+        int32_t mullama_get_sampler_settings(mullama_sampler_preset preset, mullama_sampler_settings *out, mullama_error
+            **err);
+        int32_t mullama_model_create_sampler(size_t model, const mullama_sampler_options *options, size_t *out,
+            mullama_error **err);
         int32_t mullama_model_create_sampler_chain(size_t model, size_t *out, mullama_error **err);
         int32_t mullama_sampler_add_greedy(size_t sampler, mullama_error **err);
         int32_t mullama_sampler_add_dist(size_t sampler, uint32_t seed, mullama_error **err);
@@ -410,23 +439,36 @@ final class Native extends Binding
         int32_t mullama_sampler_add_typical(size_t sampler, float p, size_t min_keep, mullama_error **err);
         int32_t mullama_sampler_add_tail_free(size_t sampler, float z, size_t min_keep, mullama_error **err);
         int32_t mullama_sampler_add_temperature(size_t sampler, float temperature, mullama_error **err);
-        int32_t mullama_sampler_add_dynamic_temperature(size_t sampler, float temperature, float range, float exponent, mullama_error **err);
+        int32_t mullama_sampler_add_dynamic_temperature(size_t sampler, float temperature, float range, float exponent,
+            mullama_error **err);
         int32_t mullama_sampler_add_top_n_sigma(size_t sampler, float n, mullama_error **err);
-        int32_t mullama_sampler_add_xtc(size_t sampler, float probability, float threshold, size_t min_keep, uint32_t seed, mullama_error **err);
-        int32_t mullama_sampler_add_mirostat(size_t sampler, float tau, float eta, int32_t m, uint32_t seed, mullama_error **err);
-        int32_t mullama_sampler_add_mirostat_v2(size_t sampler, float tau, float eta, uint32_t seed, mullama_error **err);
-        int32_t mullama_sampler_add_adaptive_p(size_t sampler, float target, float decay, uint32_t seed, mullama_error **err);
-        int32_t mullama_sampler_add_dry(size_t sampler, float multiplier, float base, int32_t allowed_length, int32_t last_n, const void *breakers, size_t breakers_len, mullama_error **err);
-        int32_t mullama_sampler_add_penalties(size_t sampler, int32_t last_n, float repeat, float frequency, float presence, mullama_error **err);
-        int32_t mullama_sampler_add_logit_bias(size_t sampler, const void *tokens, size_t tokens_len, const void *biases, size_t biases_len, mullama_error **err);
+        int32_t mullama_sampler_add_xtc(size_t sampler, float probability, float threshold, size_t min_keep, uint32_t
+            seed, mullama_error **err);
+        int32_t mullama_sampler_add_mirostat(size_t sampler, float tau, float eta, int32_t m, uint32_t seed,
+            mullama_error **err);
+        int32_t mullama_sampler_add_mirostat_v2(size_t sampler, float tau, float eta, uint32_t seed, mullama_error
+            **err);
+        int32_t mullama_sampler_add_adaptive_p(size_t sampler, float target, float decay, uint32_t seed, mullama_error
+            **err);
+        int32_t mullama_sampler_add_dry(size_t sampler, float multiplier, float base, int32_t allowed_length, int32_t
+            last_n, const void *breakers, size_t breakers_len, mullama_error **err);
+        int32_t mullama_sampler_add_penalties(size_t sampler, int32_t last_n, float repeat, float frequency, float
+            presence, mullama_error **err);
+        int32_t mullama_sampler_add_logit_bias(size_t sampler, const void *tokens, size_t tokens_len, const void
+            *biases, size_t biases_len, mullama_error **err);
         int32_t mullama_sampler_add_infill(size_t sampler, mullama_error **err);
-        int32_t mullama_sampler_add_grammar(size_t sampler, const void *grammar, size_t grammar_len, const void *root, size_t root_len, const void *trigger_patterns, size_t trigger_patterns_len, const void *trigger_tokens, size_t trigger_tokens_len, mullama_error **err);
+        int32_t mullama_sampler_add_grammar(size_t sampler, const void *grammar, size_t grammar_len, const void *root,
+            size_t root_len, const void *trigger_patterns, size_t trigger_patterns_len, const void *trigger_tokens,
+            size_t trigger_tokens_len, mullama_error **err);
         int32_t mullama_sampler_remove(size_t sampler, size_t index, mullama_error **err);
         int32_t mullama_sampler_names(size_t sampler, const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_sampler_seed(size_t sampler, uint32_t *out, mullama_error **err);
-        int32_t mullama_sampler_apply(size_t sampler, const void *logits, size_t logits_len, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_sampler_choose(size_t sampler, const void *logits, size_t logits_len, int32_t *out, mullama_error **err);
-        int32_t mullama_sampler_sample(size_t sampler, size_t context, int32_t index, int32_t *out, mullama_error **err);
+        int32_t mullama_sampler_apply(size_t sampler, const void *logits, size_t logits_len, const void **out, size_t
+            *out_len, mullama_error **err);
+        int32_t mullama_sampler_choose(size_t sampler, const void *logits, size_t logits_len, int32_t *out,
+            mullama_error **err);
+        int32_t mullama_sampler_sample(size_t sampler, size_t context, int32_t index, int32_t *out, mullama_error
+            **err);
         int32_t mullama_sampler_accept(size_t sampler, int32_t token, mullama_error **err);
         int32_t mullama_sampler_reset(size_t sampler, mullama_error **err);
         int32_t mullama_sampler_clone(size_t sampler, size_t *out, mullama_error **err);
@@ -482,18 +524,25 @@ final class Native extends Binding
         void mullama_token_event_init(mullama_token_event *out, size_t struct_size);
         void mullama_generation_result_init(mullama_generation_result *out, size_t struct_size);
         void mullama_generate_options_init(mullama_generate_options *out, size_t struct_size);
-        int32_t mullama_context_generate(size_t context, const void *prompt, size_t prompt_len, const void *tokens, size_t tokens_len, const void *messages, size_t messages_len, size_t sampler, const mullama_generate_options *options, const mullama_sampler_options *sampling, const mullama_chat_options *chat, size_t *out, mullama_error **err);
-        int32_t mullama_generation_next(size_t generation, int32_t timeout_ms, mullama_token_event *out, int32_t *out_status, mullama_error **err);
+        int32_t mullama_context_generate(size_t context, const void *prompt, size_t prompt_len, const void *tokens,
+            size_t tokens_len, const void *messages, size_t messages_len, size_t sampler, const mullama_generate_options
+            *options, const mullama_sampler_options *sampling, const mullama_chat_options *chat, size_t *out,
+            mullama_error **err);
+        int32_t mullama_generation_next(size_t generation, int32_t timeout_ms, mullama_token_event *out, int32_t
+            *out_status, mullama_error **err);
         int32_t mullama_generation_run(size_t generation, int32_t timeout_ms, int32_t *out_status, mullama_error **err);
         void mullama_generation_cancel(size_t generation);
         int32_t mullama_generation_text(size_t generation, const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_generation_tokens(size_t generation, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_generation_prompt_tokens(size_t generation, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_generation_prompt_tokens(size_t generation, const void **out, size_t *out_len, mullama_error
+            **err);
         int32_t mullama_generation_get_result(size_t generation, mullama_generation_result *out, mullama_error **err);
-        int32_t mullama_generation_prepare(size_t generation, int32_t timeout_ms, int32_t *out_status, mullama_error **err);
+        int32_t mullama_generation_prepare(size_t generation, int32_t timeout_ms, int32_t *out_status, mullama_error
+            **err);
         int32_t mullama_generation_logits(size_t generation, const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_generation_choose(size_t generation, int32_t *out, mullama_error **err);
-        int32_t mullama_generation_accept(size_t generation, int32_t token, mullama_token_event *out, mullama_error **err);
+        int32_t mullama_generation_accept(size_t generation, int32_t token, mullama_token_event *out, mullama_error
+            **err);
         int32_t mullama_generation_finish(size_t generation, mullama_token_event *out, mullama_error **err);
         void mullama_generation_close(size_t generation);
         void mullama_generation_free(size_t generation);

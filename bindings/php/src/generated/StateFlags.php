@@ -10,5 +10,5 @@ namespace Mullama;
 final class StateFlags
 {
     /** Only the parts that cannot be rolled back, such as a recurrent state or the cache of a sliding window. */
-    public const PartialOnly = 1;
+    public const PARTIAL_ONLY = 1;
 }

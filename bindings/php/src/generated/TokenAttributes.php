@@ -10,32 +10,32 @@ namespace Mullama;
 final class TokenAttributes
 {
     /** Stands for text outside the vocabulary. */
-    public const Unknown = 1;
+    public const UNKNOWN = 1;
 
     /** Never produced. */
-    public const Unused = 2;
+    public const UNUSED = 2;
 
     /** Ordinary text. */
-    public const Normal = 4;
+    public const NORMAL = 4;
 
     /** A special token, such as the end of a turn. */
-    public const Control = 8;
+    public const CONTROL = 8;
 
     /** Added to the vocabulary by its author. */
-    public const UserDefined = 16;
+    public const USER_DEFINED = 16;
 
     /** A single byte. */
-    public const Byte = 32;
+    public const BYTE = 32;
 
     /** Matched after normalisation. */
-    public const Normalized = 64;
+    public const NORMALIZED = 64;
 
     /** Swallows white space to its left. */
-    public const Lstrip = 128;
+    public const LSTRIP = 128;
 
     /** Swallows white space to its right. */
-    public const Rstrip = 256;
+    public const RSTRIP = 256;
 
     /** Matched as a whole word only. */
-    public const SingleWord = 512;
+    public const SINGLE_WORD = 512;
 }

@@ -10,14 +10,14 @@ namespace Fixture;
 final class Access
 {
     /** Look. */
-    public const Read = 1;
+    public const READ = 1;
 
     /** Change. */
-    public const Write = 2;
+    public const WRITE = 2;
 
     /** Both. */
-    public const ReadWrite = 3;
+    public const READ_WRITE = 3;
 
     /** A bit beyond 32. */
-    public const Share = 1099511627776;
+    public const SHARE = 1099511627776;
 }

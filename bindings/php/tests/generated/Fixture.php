@@ -615,7 +615,7 @@ final class Fixture
      */
     public static function describeChoice(
         Color|int $color = Color::Green,
-        int $access = Access::Read | Access::Share,
+        int $access = Access::READ | Access::SHARE,
     ): string {
         $ffi = Native::ffi();
         $out = clone Native::$pointer;
@@ -674,7 +674,7 @@ final class Fixture
         ?int $seed = null,
         ?float $level = null,
         Color|int $color = Color::Green,
-        int $access = Access::Read | Access::Share,
+        int $access = Access::READ | Access::SHARE,
         string $title = 'naïve 🦙',
         ?string $note = null,
         mixed $extra = null,

@@ -60,21 +60,32 @@ final class Native extends Binding
         /* texts */
         const void *fixture_sample_text(size_t *out_len);
         const void *fixture_empty_text(size_t *out_len);
-        int32_t fixture_echo_text(const void *text, size_t text_len, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_echo_text_or_none(const void *text, size_t text_len, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_echo_text(const void *text, size_t text_len, const void **out, size_t *out_len, fixture_error
+            **err);
+        int32_t fixture_echo_text_or_none(const void *text, size_t text_len, const void **out, size_t *out_len,
+            fixture_error **err);
         int32_t fixture_text_size(const void *text, size_t text_len, size_t *out, fixture_error **err);
-        int32_t fixture_join(const void *texts, size_t texts_len, const void *separator, size_t separator_len, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_echo_texts(const void *texts, size_t texts_len, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_join(const void *texts, size_t texts_len, const void *separator, size_t separator_len, const
+            void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_echo_texts(const void *texts, size_t texts_len, const void **out, size_t *out_len, fixture_error
+            **err);
         int32_t fixture_sample_texts(const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_echo_json(const void *value, size_t value_len, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_echo_json_or_none(const void *value, size_t value_len, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_pairs(const void *keys, size_t keys_len, const void *values, size_t values_len, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_echo_json(const void *value, size_t value_len, const void **out, size_t *out_len, fixture_error
+            **err);
+        int32_t fixture_echo_json_or_none(const void *value, size_t value_len, const void **out, size_t *out_len,
+            fixture_error **err);
+        int32_t fixture_pairs(const void *keys, size_t keys_len, const void *values, size_t values_len, const void
+            **out, size_t *out_len, fixture_error **err);
 
         /* arrays */
-        int32_t fixture_echo_bytes(const void *data, size_t data_len, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_echo_ints(const void *numbers, size_t numbers_len, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_echo_floats(const void *numbers, size_t numbers_len, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_echo_octets(const void *numbers, size_t numbers_len, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_echo_bytes(const void *data, size_t data_len, const void **out, size_t *out_len, fixture_error
+            **err);
+        int32_t fixture_echo_ints(const void *numbers, size_t numbers_len, const void **out, size_t *out_len,
+            fixture_error **err);
+        int32_t fixture_echo_floats(const void *numbers, size_t numbers_len, const void **out, size_t *out_len,
+            fixture_error **err);
+        int32_t fixture_echo_octets(const void *numbers, size_t numbers_len, const void **out, size_t *out_len,
+            fixture_error **err);
         int32_t fixture_sum(const void *numbers, size_t numbers_len, int64_t *out, fixture_error **err);
         int32_t fixture_sample_floats(const void **out, size_t *out_len, fixture_error **err);
 
@@ -85,7 +96,8 @@ final class Native extends Binding
         fixture_color fixture_unknown_color(void);
         fixture_access fixture_echo_access(fixture_access value);
         fixture_access fixture_unknown_access(void);
-        int32_t fixture_describe_choice(fixture_color color, fixture_access access, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_describe_choice(fixture_color color, fixture_access access, const void **out, size_t *out_len,
+            fixture_error **err);
 
         /* settings */
         typedef struct fixture_inner_settings {
@@ -135,8 +147,10 @@ final class Native extends Binding
         void fixture_inner_settings_init(fixture_inner_settings *out, size_t struct_size);
         void fixture_settings_init(fixture_settings *out, size_t struct_size);
         void fixture_more_settings_init(fixture_more_settings *out, size_t struct_size);
-        int32_t fixture_describe_settings(const fixture_settings *settings, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_multiply(int64_t number, const fixture_inner_settings *inner, const fixture_more_settings *more, int64_t *out, fixture_error **err);
+        int32_t fixture_describe_settings(const fixture_settings *settings, const void **out, size_t *out_len,
+            fixture_error **err);
+        int32_t fixture_multiply(int64_t number, const fixture_inner_settings *inner, const fixture_more_settings *more,
+            int64_t *out, fixture_error **err);
 
         /* failures */
         typedef int32_t fixture_mishap;
@@ -145,7 +159,8 @@ final class Native extends Binding
 
         /* store */
         typedef int32_t fixture_entry_kind;
-        typedef int32_t (*fixture_visitor)(size_t index, const void *key, size_t key_len, fixture_entry_kind kind, void *user);
+        typedef int32_t (*fixture_visitor)(size_t index, const void *key, size_t key_len, fixture_entry_kind kind, void
+            *user);
         typedef void (*fixture_listener)(double part, void *user);
         typedef struct fixture_store_info {
             uint32_t struct_size;
@@ -158,20 +173,26 @@ final class Native extends Binding
             size_t sizes_len;
         } fixture_store_info;
         void fixture_store_info_init(fixture_store_info *out, size_t struct_size);
-        int32_t fixture_store_open(const void *name, size_t name_len, const void *note, size_t note_len, fixture_listener listener, void *listener_user, size_t *out, fixture_error **err);
+        int32_t fixture_store_open(const void *name, size_t name_len, const void *note, size_t note_len,
+            fixture_listener listener, void *listener_user, size_t *out, fixture_error **err);
         int32_t fixture_store_from_keys(const void *keys, size_t keys_len, size_t *out, fixture_error **err);
         int32_t fixture_store_get_info(size_t store, fixture_store_info *out, fixture_error **err);
         size_t fixture_store_count(size_t store);
         size_t fixture_store_size(size_t store);
         const void *fixture_store_name(size_t store, size_t *out_len);
-        int32_t fixture_store_put(size_t store, const void *key, size_t key_len, const void *text, size_t text_len, fixture_error **err);
-        int32_t fixture_store_find(size_t store, const void *key, size_t key_len, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_store_put(size_t store, const void *key, size_t key_len, const void *text, size_t text_len,
+            fixture_error **err);
+        int32_t fixture_store_find(size_t store, const void *key, size_t key_len, const void **out, size_t *out_len,
+            fixture_error **err);
         int32_t fixture_store_import(size_t store, size_t other, size_t third, fixture_error **err);
-        int32_t fixture_store_visit(size_t store, fixture_visitor visitor, void *visitor_user, size_t *out, fixture_error **err);
+        int32_t fixture_store_visit(size_t store, fixture_visitor visitor, void *visitor_user, size_t *out,
+            fixture_error **err);
         int32_t fixture_store_open_cursor(size_t store, size_t *out, fixture_error **err);
-        int32_t fixture_store_find_cursor(size_t store, const void *key, size_t key_len, size_t *out, fixture_error **err);
+        int32_t fixture_store_find_cursor(size_t store, const void *key, size_t key_len, size_t *out, fixture_error
+            **err);
         int32_t fixture_cursor_step(size_t cursor, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_cursor_floats(size_t cursor, size_t count, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_cursor_floats(size_t cursor, size_t count, const void **out, size_t *out_len, fixture_error
+            **err);
         int32_t fixture_cursor_clone(size_t cursor, size_t *out, fixture_error **err);
         int32_t fixture_cursor_wait(size_t cursor, fixture_error **err);
         int32_t fixture_cursor_is_waiting(size_t cursor);
@@ -202,8 +223,10 @@ final class Native extends Binding
         void fixture_tick_init(fixture_tick *out, size_t struct_size);
         void fixture_count_result_init(fixture_count_result *out, size_t struct_size);
         void fixture_count_options_init(fixture_count_options *out, size_t struct_size);
-        int32_t fixture_store_count_down(size_t store, int32_t start, const fixture_count_options *options, size_t *out, fixture_error **err);
-        int32_t fixture_countdown_next(size_t countdown, int32_t timeout_ms, fixture_tick *out, int32_t *out_status, fixture_error **err);
+        int32_t fixture_store_count_down(size_t store, int32_t start, const fixture_count_options *options, size_t *out,
+            fixture_error **err);
+        int32_t fixture_countdown_next(size_t countdown, int32_t timeout_ms, fixture_tick *out, int32_t *out_status,
+            fixture_error **err);
         int32_t fixture_countdown_run(size_t countdown, int32_t timeout_ms, int32_t *out_status, fixture_error **err);
         void fixture_countdown_cancel(size_t countdown);
         int32_t fixture_countdown_text(size_t countdown, const void **out, size_t *out_len, fixture_error **err);
@@ -228,7 +251,8 @@ final class Native extends Binding
         } fixture_word_options;
         void fixture_word_info_init(fixture_word_info *out, size_t struct_size);
         void fixture_word_options_init(fixture_word_options *out, size_t struct_size);
-        int32_t fixture_say_words(const void *class_name, size_t class_name_len, int32_t fallback, fixture_keyword type, const fixture_word_options *options, const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_say_words(const void *class_name, size_t class_name_len, int32_t fallback, fixture_keyword type,
+            const fixture_word_options *options, const void **out, size_t *out_len, fixture_error **err);
         int32_t fixture_get_word_info(fixture_word_info *out, fixture_error **err);
         int32_t fixture_delete(void);
         C;
@@ -298,7 +322,11 @@ final class Native extends Binding
         $ffi->fixture_word_options_init(self::$wordOptions, \FFI::sizeof(self::$wordOptions));
         self::$visitor = $ffi->new('fixture_visitor[1]');
         self::$visitor[0] = static function (int $index, ?CData $key, int $keyLen, int $kind, mixed $user): int {
-            return Callback::ask(Native::count($index), Native::text($key, $keyLen), EntryKind::tryFrom($kind) ?? $kind);
+            return Callback::ask(
+                Native::count($index),
+                Native::text($key, $keyLen),
+                EntryKind::tryFrom($kind) ?? $kind,
+            );
         };
         self::$listener = $ffi->new('fixture_listener[1]');
         self::$listener[0] = static function (float $part, mixed $user): void {

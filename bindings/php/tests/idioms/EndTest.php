@@ -33,19 +33,36 @@ final class EndTest extends TestCase
     public function endings(): array
     {
         $loop = fn (string $end): string => self::RUNNING . "foreach (\$pieces as \$piece) { echo 'begun '; $end }";
-        $load = fn (string $end): string => "new Mullama\\Model(\$path, progress: function (float \$part): void { echo 'begun '; $end });";
+        $load = fn (string $end): string => "\$progress = function (float \$part): void { echo 'begun '; $end };"
+            . 'new Mullama\Model($path, progress: $progress);';
+        $twice = 'eval("function twice() {} function twice() {}");';
 
         return [
             'exit in a loop' => [7, $loop('exit(7);')],
             'exit with threads that compute' => [10, '$threads = 2;' . $loop('exit(10);')],
             'exit in a loop, inside a function' => [8, $loop('(function () use ($pieces): never { exit(8); })();')],
-            'exit with a second generation underway' => [9, $loop('$other = $model->createContext(nCtx: 64, nThreads: 1)->startGeneration("a"); $other->next(); exit(9);')],
+            'exit with a second generation underway' => [9, $loop(<<<'PHP'
+                $other = $model->createContext(nCtx: 64, nThreads: 1)->startGeneration('a');
+                $other->next();
+                exit(9);
+                PHP)],
             'exit in a callback' => [6, $load('exit(6);')],
             'an error in a loop' => [255, $loop('throw new DomainException("out");'), 'DomainException: out'],
-            'a fatal error in a loop' => [255, $loop('eval("function twice() {} function twice() {}");'), 'Cannot redeclare twice()'],
-            'a fatal error in a callback' => [255, $load('eval("function twice() {} function twice() {}");'), 'Cannot redeclare twice()'],
+            'a fatal error in a loop' => [255, $loop($twice), 'Cannot redeclare twice()'],
+            'a fatal error in a callback' => [255, $load($twice), 'Cannot redeclare twice()'],
             'exit in a destructor' => [5, self::RUNNING . <<<'PHP'
-                final class Last { public function __construct(private Generator $pieces) {} public function __destruct() { $this->pieces->current(); exit(5); } }
+                final class Last
+                {
+                    public function __construct(private Generator $pieces)
+                    {
+                    }
+
+                    public function __destruct()
+                    {
+                        $this->pieces->current();
+                        exit(5);
+                    }
+                }
                 echo 'begun ';
                 $last = new Last($pieces);
                 PHP],
@@ -70,7 +87,10 @@ final class EndTest extends TestCase
     public function testAHandlerOfCtrlCRunsDuringOneLongCall(): void
     {
         $handler = 'pcntl_async_signals(true); pcntl_signal(SIGINT, function (): never { exit(131); });';
-        $call = "echo 'x'; \$context->generate('the', maxTokens: -1, overflow: Mullama\\Overflow::Shift, ignoreEos: true);";
+        $call = <<<'PHP'
+            echo 'x';
+            $context->generate('the', maxTokens: -1, overflow: Mullama\Overflow::Shift, ignoreEos: true);
+            PHP;
         self::interrupt(self::program($handler . self::RUNNING . $call), 131);
     }
 

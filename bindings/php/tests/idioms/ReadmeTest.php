@@ -17,9 +17,11 @@ final class ReadmeTest extends TestCase
         self::assertGreaterThanOrEqual(8, \count($blocks[1]));
         \mkdir(self::$folder . '/vendor');
         \copy(self::tiny(), self::$folder . '/model.gguf');
-        \file_put_contents(self::$folder . '/vendor/autoload.php', '<?php require ' . \var_export(__DIR__ . '/../bootstrap.php', true) . ';');
+        $bootstrap = \var_export(__DIR__ . '/../bootstrap.php', true);
+        \file_put_contents(self::$folder . '/vendor/autoload.php', "<?php require $bootstrap;");
         \file_put_contents(self::$folder . '/readme.php', \implode("\n", $blocks[1]));
-        [$code, $output, $errors] = self::execute([\PHP_BINARY, '-d', 'zend.assertions=1', '-d', 'display_errors=stderr', 'readme.php']);
+        $command = [\PHP_BINARY, '-d', 'zend.assertions=1', '-d', 'display_errors=stderr', 'readme.php'];
+        [$code, $output, $errors] = self::execute($command);
         \unlink(self::$folder . '/vendor/autoload.php');
         \rmdir(self::$folder . '/vendor');
         self::assertSame([0, ''], [$code, $errors]);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 from ...api import Api
 from ..c.lower import Lowering
@@ -10,6 +11,7 @@ from ..c.lower import Lowering
 # A handle is a number to PHP, the address that only C follows: FFI passes it 8 ns faster than a pointer object.
 # FFI turns a `const char *` into a PHP string that ends at the first NUL, and refuses a PHP string (packed numbers) where
 # an array of numbers is wanted. Behind `const void *` it gives a pointer, and takes both strings and C data.
+WIDTH = 112  # so that it fits indented into a PHP file
 ARRAY = re.compile(r"const (?:char|uint8_t|int32_t|float|\w+_str) \*")
 
 
@@ -33,6 +35,13 @@ def declarations(api: Api) -> str:
             lines += [f"typedef struct {struct.name} {{", "    uint32_t struct_size;"]
             lines += [*(f"    {member}" for member in members), f"}} {struct.name};"]
         lines += [function.signature for function in area.functions]
-    text = ARRAY.sub("const void *", "\n".join(lines))
-    handles = "|".join(f"{prefix}_{handle}" for handle in api.handles)
-    return re.sub(rf"\b(?:{handles}) \*", "size_t ", text) if handles else text
+    untyped = ARRAY.sub("const void *", "\n".join(lines))
+    if api.handles:
+        untyped = re.sub(rf"\b{prefix}_(?:{'|'.join(api.handles)}) \*", "size_t ", untyped)
+    return "\n".join(part for line in untyped.split("\n") for part in _wrapped(line))
+
+
+def _wrapped(line: str) -> list[str]:
+    if len(line) <= WIDTH:
+        return [line]
+    return textwrap.wrap(line, WIDTH, subsequent_indent="    ", break_long_words=False)

@@ -38,9 +38,10 @@ class Lowering:
     # Enums, records, options, callbacks
 
     def enum(self, enum: Enum) -> PhpEnum:
+        spell = self.names.flag if enum.is_flags else self.names.case
         members = [
             PhpConstant(
-                self.names.constant(member.name), member.value, comment([self.docs.text(member.doc)], [], INDENT)
+                spell(member.name), member.value, comment([self.docs.text(member.doc)], [], INDENT)
             )
             for member in enum.members
         ]
@@ -102,8 +103,7 @@ class Lowering:
                     self.names.plain(callback.name),
                     f"{self.api.prefix}_{callback.name}",
                     head,
-                    ", ".join(arguments),
-                    "return " if returns else "",
+                    fit("return Callback::ask(" if returns else "Callback::ask(", arguments, ");", 12),
                 )
             )
         return found

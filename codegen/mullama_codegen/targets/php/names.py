@@ -28,9 +28,13 @@ class Names:
         """A class or an enum."""
         return pascal(self.api.name_in("php", name))
 
-    def constant(self, name: str) -> str:
-        """A case of an enum, or a constant of a flags class."""
+    def case(self, name: str) -> str:
+        """A case of an enum."""
         return pascal(self.api.name_in("php", name))
+
+    def flag(self, name: str) -> str:
+        """A constant of a flags class."""
+        return self.api.name_in("php", name).upper()
 
     def code(self, name: str) -> str:
         return pascal(name.lower())
@@ -55,7 +59,8 @@ class Names:
         if rest and head in structs:
             return f"`${self.plain(rest)}`" if structs[head].is_options else f"{{@see {self.type(head)}::${self.plain(rest)}}}"
         if rest and head in self.api.enums:
-            return f"{{@see {self.type(head)}::{self.constant(rest)}}}"
+            spell = self.flag if self.api.enums[head].is_flags else self.case
+            return f"{{@see {self.type(head)}::{spell(rest)}}}"
         if rest:
             return f"`${self.plain(rest)}`"
         if head in structs and structs[head].is_options:

@@ -200,11 +200,12 @@ class Types:
         kind = value.type.kind
         default: Any = value.default
         if kind == "enum":
-            return f"{self.names.type(value.type.name)}::{self.names.constant(default)}"
+            return f"{self.names.type(value.type.name)}::{self.names.case(default)}"
         if kind == "flags":
             if isinstance(default, int):
                 return str(default)
-            return " | ".join(f"{self.names.type(value.type.name)}::{self.names.constant(name)}" for name in default) or "0"
+            bits = [f"{self.names.type(value.type.name)}::{self.names.flag(name)}" for name in default]
+            return " | ".join(bits) or "0"
         if kind == "bool":
             return "true" if default else "false"
         if kind in NUMBERS:

@@ -100,5 +100,4 @@ class PhpTrampoline:
     prototype: str
     c_name: str
     head: str
-    arguments: str
-    answer: str
+    call: str

@@ -1,4 +1,4 @@
-"""The C test program of the fixture, plain and under sanitizers: every shape, and no live object at the end."""
+"""The C test program of the fixture, plain, under sanitizers and under valgrind: every shape, and no live object at the end."""
 
 from __future__ import annotations
 
@@ -43,3 +43,13 @@ def test_fixture_program(build_fixture, sanitizer: str) -> None:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout == "0 failures\n"
+
+
+def test_valgrind_finds_no_wrong_access_and_no_leak(build_fixture) -> None:
+    """Of any kind: what is still reachable at the end counts as well."""
+    flags = ("--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=all", "--errors-for-leak-kinds=all")
+    command = [need("valgrind"), *flags, str(build_fixture() / "fixture_test")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout == "0 failures\n"
+    assert "ERROR SUMMARY: 0 errors" in result.stderr and "All heap blocks were freed" in result.stderr

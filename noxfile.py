@@ -152,6 +152,25 @@ def install_library(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def wheel(session: nox.Session) -> None:
+    """Makes the wheel for every Linux machine on x86-64 that is as new as this one or newer, in dist/, and tests it."""
+    install(session)
+    need(session, "build", "test", "wheel")
+    made, finished = ROOT / "build" / "wheel", ROOT / "dist"
+    for folder in (made, finished):
+        shutil.rmtree(folder, ignore_errors=True)
+    pip = (PYTHON, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(made))
+    note("building the wheel: every variant of the processor backend is compiled, which takes minutes")
+    session.run(*pip, "--config-settings=cmake.define.MULLAMA_CPU_VARIANTS=ON", str(ROOT), external=True, silent=True)
+    (built,) = made.glob("*.whl")
+    session.run(PYTHON, "-m", "auditwheel", "repair", "--wheel-dir", str(finished), str(built), external=True)
+    (result,) = finished.glob("*.whl")
+    os.environ["MULLAMA_TEST_WHEEL"] = str(result)
+    run(session, PYTHON, "-m", "pytest", "tests/packaging/test_install.py", "tests/packaging/test_processors.py")
+    note(f"the wheel is {result.relative_to(ROOT)}")
+
+
+@nox.session(python=False)
 def demo(session: nox.Session) -> None:
     """Builds, fetches a small model, and lets it answer a question."""
     install(session)
@@ -184,7 +203,7 @@ def lint(session: nox.Session) -> None:
 def pytest(session: nox.Session) -> None:
     """Runs the tests, those of the C library included; arguments go to pytest."""
     install(session)
-    need(session, "test", "codegen")
+    need(session, "test", "codegen", "wheel")
     with reported(session):
         toolchain.require(toolchain.FOR_TESTS, note)
         LIBRARY.tools(REFERENCE_TOOLS)
@@ -200,9 +219,20 @@ def node(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def go(session: nox.Session) -> None:
-    """Runs the tests of the Go module."""
-    language_places(session, "go")
+    """Runs the tests of the Go module: its style, every shape, idioms and the conformance cases."""
+    places = language_places(session, "go")
     need_program(session, "go", (1, 24), "go", "version")
+    folders = (places["MULLAMA_TEST_FIXTURE"], str(Path(places["PKG_CONFIG_PATH"]).parent))
+    environment = {**places, "CGO_LDFLAGS": " ".join(f"-L{folder} -Wl,-rpath,{folder}" for folder in folders)}
+    modules = ("bindings/go", "bindings/go/tests", "tests/conformance/go", "benchmarks/languages/go")
+    if unformatted := session.run("gofmt", "-l", *modules, external=True, silent=True):
+        session.error(f"gofmt would change {unformatted}")
+    for module in modules:
+        with session.chdir(module):
+            session.run("go", "vet", "./...", env=environment, external=True)
+            session.run("go", "test", "-count=1", "./...", env=environment, external=True)
+    with session.chdir("bindings/go/tests"):
+        session.run("go", "test", "-race", "-count=1", "./fixture", env=environment, external=True)
 
 
 @nox.session(python=False)

@@ -36,8 +36,8 @@ def library() -> Path:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a release holds."""
     folder = tmp_path_factory.mktemp("archive")
-    home = str(folder / "home")
-    call("composer", "archive", "--format=zip", f"--dir={folder}", "--file=mullama", cwd=BINDING, COMPOSER_HOME=home, **COMPOSER)
+    command = ("composer", "archive", "--format=zip", f"--dir={folder}", "--file=mullama")
+    call(*command, cwd=BINDING, COMPOSER_HOME=str(folder / "home"), **COMPOSER)
     return folder / "mullama.zip"
 
 
@@ -46,7 +46,7 @@ def project(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """An empty folder after `composer require`, with the library in the package's own folder."""
     package = tmp_path_factory.mktemp("package")
     with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o755)  # not one of pytest's, which only their owner may read: the server's user must, too
+        Path(name).chmod(0o755)  # not one of pytest's, which only their owner may read: the server's user must, too
         install(archive, package, Path(name))
         yield Path(name)
 
@@ -71,7 +71,8 @@ def model(project: Path, tiny: Path) -> Path:
 
 
 def examples() -> str:
-    blocks = re.findall(r"^```php\n(.*?)^```$", (BINDING / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    readme = (BINDING / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```php\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 8
     return "\n".join(blocks)
 
@@ -99,7 +100,8 @@ def test_every_example_of_the_readme_runs(project: Path, model: Path) -> None:
 
 def test_a_page_runs_with_the_preload_file_of_the_package(project: Path, model: Path) -> None:
     page = project / "page.php"
-    page.write_text("<?php require 'vendor/autoload.php'; echo (new Mullama\\Model('model.gguf'))->info()->architecture;")
+    code = "<?php require 'vendor/autoload.php'; echo (new Mullama\\Model('model.gguf'))->info()->architecture;"
+    page.write_text(code)
     preload = ["-d", f"opcache.preload={project}/vendor/mullama/mullama/preload.php"]
     preload += ["-d", "opcache.preload_user=nobody"] if os.geteuid() == 0 else []
     request = {"REDIRECT_STATUS": "1", "REQUEST_METHOD": "GET", "SCRIPT_FILENAME": str(page)}

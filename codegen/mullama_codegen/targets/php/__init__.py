@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
+
+from jinja2 import Environment
 
 from ...api import Api
 from ...messages import SpecError
@@ -43,7 +46,7 @@ def files(api: Api) -> dict[str, str]:
 def _files(api: Api) -> dict[str, str]:
     lowering = Lowering(api)
     names = lowering.names
-    templates = environment(Path(__file__).parent / "templates")
+    templates = _templates()
     source = Path(api.areas[0].source).parent.as_posix()
     folder = "bindings/php/src/generated" if api.folder == "abi" else "bindings/php/tests/generated"
     head = f"<?php\n\n// {MARK} from {source}/*.yaml; edit those instead.\n\ndeclare(strict_types=1);\n"
@@ -84,6 +87,12 @@ def _files(api: Api) -> dict[str, str]:
     return outputs
 
 
+@cache
+def _templates() -> Environment:
+    """Compiled once for all APIs."""
+    return environment(Path(__file__).parent / "templates")
+
+
 def _imports(body: str, namespace: str) -> str:
     """`use` lines for the classes that the code of a body names."""
     code = re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL)
@@ -94,7 +103,9 @@ def _imports(body: str, namespace: str) -> str:
 
 def _required(api: Api) -> tuple[int, int]:
     """The oldest version of the library that has everything."""
-    things = [*api.structs.values(), *api.enums.values(), *api.handles.values(), *api.callbacks.values(), *api.functions]
-    since = [thing.since for thing in things] + [field.since for one in api.structs.values() for field in one.fields]
+    since = [function.since for function in api.functions]
+    since += [enum.since for enum in api.enums.values()] + [handle.since for handle in api.handles.values()]
+    since += [callback.since for callback in api.callbacks.values()]
+    since += [one.since for struct in api.structs.values() for one in (struct, *struct.fields)]
     major, minor = max((int(one.partition(".")[0]), int(one.partition(".")[2])) for one in since)
     return major, minor

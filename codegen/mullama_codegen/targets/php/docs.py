@@ -39,11 +39,10 @@ class Docs:
         return " ".join(facts)
 
     def result(self, value: Value) -> str:
-        """A result's doc; JSON comes decoded, a shape of two dimensions in one row."""
-        plain = Value("", value.type, value.doc, shape=value.shape, unit=value.unit, min=value.min, max=value.max)
+        """The doc of a result or of a record's property."""
         if value.type.kind == "json":
             return f"{self.text(value.doc)} Objects come as arrays."
-        return self.described(plain)
+        return self.described(value)
 
     def function(
         self, function: Function, kind: str, parameters: list[Parameter], returned: str, indent: int, summary: str = ""

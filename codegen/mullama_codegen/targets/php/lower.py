@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from ...api import NUMBERS, Api, Enum, Function, Handle, Struct, Value
 from .docs import Docs
@@ -24,6 +25,7 @@ from .views import (
 
 INDENT = 4  # of a method
 BODY = 8  # of its statements
+STATUS_PLACE = "$outStatus = clone Native::$i32;"
 
 
 class Lowering:
@@ -40,9 +42,7 @@ class Lowering:
     def enum(self, enum: Enum) -> PhpEnum:
         spell = self.names.flag if enum.is_flags else self.names.case
         members = [
-            PhpConstant(
-                spell(member.name), member.value, comment([self.docs.text(member.doc)], [], INDENT)
-            )
+            PhpConstant(spell(member.name), member.value, comment([self.docs.text(member.doc)], [], INDENT))
             for member in enum.members
         ]
         doc = self.docs.text(enum.doc)
@@ -56,12 +56,9 @@ class Lowering:
             c_name = f"$c->{self.api.name_in('c', value.name)}"
             documented = self.types.found(value, True, True)
             declared = self.types.found(value, False, True)
-            plain = Value("", value.type, value.doc, shape=value.shape, unit=value.unit) if value.type.kind == "json" else value
-            doc = self.docs.described(plain)
-            if documented != declared:
-                doc = comment([], [f"@var {documented} {doc}"], BODY)
-            else:
-                doc = comment([doc], [], BODY)
+            doc = self.docs.result(value)
+            tagged = documented != declared
+            doc = comment([], [f"@var {documented} {doc}"], BODY) if tagged else comment([doc], [], BODY)
             name = self.names.plain(value.name)
             properties.append(
                 PhpProperty(
@@ -118,18 +115,15 @@ class Lowering:
         constructors = [function for function in own if function.constructor]
         methods = [self.method(function) for function in own if not function.constructor]
         parent = handle.keeps_alive
-        taken = Counter(
-            [method.name.lower() for method in methods]
-            + [one.lower() for function in own if (text := function.text_generation) for one in self._derived_names(text)]
-            + ["close", "isclosed", "adopt"]
-            + ([self.names.plain(parent).lower()] if parent else [])
-        )
-        for name, count in taken.items():
+        names = [method.name for method in methods]
+        names += [derived.name for method in methods for derived in method.derived]
+        names += ["close", "isClosed", "adopt", *([self.names.plain(parent)] if parent else [])]
+        for name, count in Counter(map(str.lower, names)).items():
             if count > 1:
                 raise UnsupportedError(f"the class of {handle.name} would have {name} twice")
         streams = [function for function in own if function.stream_of]
-        is_text = any(f.text_generation and f.returns and f.returns.type.name == handle.name for f in self.api.functions)
-        interfaces = ["\\IteratorAggregate"] * bool(streams) + ["TextGeneration"] * is_text
+        starts = [f.returns.type.name for f in self.api.functions if f.text_generation and f.returns]
+        interfaces = ["\\IteratorAggregate"] * bool(streams) + ["TextGeneration"] * (handle.name in starts)
         tags = [f"@implements \\IteratorAggregate<int, {self.names.type(one.stream_of)}>" for one in streams]
         return PhpClass(
             self.names.type(handle.name),
@@ -238,7 +232,8 @@ class Lowering:
     # Pieces of a method
 
     def _name(self, function: Function) -> str:
-        return self.names.plain(function.text_generation.start) if function.text_generation else self.names.method(function)
+        text = function.text_generation
+        return self.names.plain(text.start) if text else self.names.method(function)
 
     def _parameter(self, value: Value, in_options: bool) -> Parameter:
         if in_options and value.type.kind == "callback":
@@ -284,20 +279,12 @@ class Lowering:
                 trampoline = f"Native::${self.names.plain(value.type.name)}[0]"
                 arguments += [f"${name} === null ? null : {trampoline}" if value.nullable else trampoline, "null"]
             elif value.type.is_sequence:
-                setup_line, given_pair = self._sequence(value, name)
-                setup += setup_line
-                arguments += given_pair
+                lines, *pair = self.types.sequence(value, name)
+                setup += lines
+                arguments += pair
             else:
                 arguments.append(self.types.into(value, name))
         return setup, arguments, callback
-
-    def _sequence(self, value: Value, name: str) -> tuple[list[str], list[str]]:
-        expression = self.types.into(value, name)
-        if expression == f"${name}":
-            return [], [expression, self.types.length(value, name)]
-        if self.types.length(value, name).startswith("\\count"):
-            return [], [expression, self.types.length(value, name)]  # the items are counted as they were given
-        return [f"${name} = {expression};"], [f"${name}", self.types.length(value, name)]
 
     def _store(self, value: Value) -> list[str]:
         """Lines that put one option into its C struct."""
@@ -309,13 +296,9 @@ class Lowering:
             return [*call.split("\n"), f"{member} = \\FFI::addr(${name}[0]);"]
         if not value.type.is_sequence:
             return [f"{member} = {self.types.into(value, name)};"]
-        needed = Value(value.name, value.type, value.doc)
-        lines = [f"${name} = {self.types.into(needed, name)};"] if self.types.length(needed, name).startswith("\\strlen") else []
-        if lines and lines[0] == f"${name} = ${name};":
-            lines = []
-        expression = f"${name}" if lines or not self.types.length(needed, name).startswith("\\count") else self.types.into(needed, name)
-        lines += [f"{member} = Native::keep($keep, {expression});", f"{member}_len = {self.types.length(needed, name)};"]
-        if not self.types.may_be_null(value):
+        lines, data, length = self.types.sequence(replace(value, nullable=False), name)
+        lines += [f"{member} = Native::keep($keep, {data});", f"{member}_len = {length};"]
+        if not value.nullable:
             return lines
         return [f"if (${name} !== null) {{", *(f"    {line}" for line in lines), "}"]
 
@@ -323,10 +306,10 @@ class Lowering:
         """Kind of body, statements that make the places of results, their arguments, and lines that give the result."""
         value = function.returns
         if function.stream_of:
-            places = [f"$out = clone Native::${self.names.plain(function.stream_of)};", "$outStatus = clone Native::$i32;"]
-            return "stream", places, ["$milliseconds", "$out", "$outStatus"], []
+            place = f"$out = clone Native::${self.names.plain(function.stream_of)};"
+            return "stream", [place, STATUS_PLACE], ["$milliseconds", "$out", "$outStatus"], []
         if function.run_of:
-            return "run", ["$outStatus = clone Native::$i32;"], ["$milliseconds", "$outStatus"], []
+            return "run", [STATUS_PLACE], ["$milliseconds", "$outStatus"], []
         if not function.fallible:
             if value is None:
                 return "plain", [], [], []
@@ -403,9 +386,6 @@ class Lowering:
 
     # The text conveniences
 
-    def _derived_names(self, text: object) -> list[str]:
-        return [self.names.plain(getattr(text, kind)) for kind in ("whole", "pieces")]
-
     def _derived(self, function: Function, parameters: list[Parameter]) -> list[PhpDerived]:
         if function.text_generation is None:
             return []
@@ -425,6 +405,7 @@ class Lowering:
             given = [str(one) for one in parameters]
             found.append(
                 PhpDerived(
+                    name,
                     self.docs.function(function, kind, parameters, documented, INDENT, summary),
                     declaration(f"public function {name}(", given, f"): {declared}", INDENT),
                     f"return Text::{kind}($this->{start}(...\\func_get_args()));",
@@ -437,13 +418,9 @@ class Lowering:
         handle = function.returns.type.name if function.returns else ""
         has = {f.method: f for f in self.api.functions if f.on == handle}
         events = [f for f in has.values() if f.stream_of]
-        fits = (
-            {"next", "run", "text", "result"} <= has.keys()
-            and bool(events)
-            and any(one.name == "text" and one.type.kind == "str" for one in self.api.structs[events[0].stream_of].fields)
-            and has["run"].run_of
-            and has["result"].returns is not None
-        )
+        texts = [one for f in events for one in self.api.structs[f.stream_of].fields if one.name == "text"]
+        fits = {"next", "run", "text", "result"} <= has.keys() and any(one.type.kind == "str" for one in texts)
+        fits = fits and has["run"].run_of and has["result"].returns is not None
         if not fits:
             raise UnsupportedError(f"{function.name}: {handle} lacks one of next (with texts), run, text, result")
         return self.names.type(handle), self.types.found(has["result"].returns)

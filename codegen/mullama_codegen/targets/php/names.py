@@ -57,7 +57,8 @@ class Names:
         if name in references.STATUSES:
             return f"{{@see Status::{pascal(name.lower())}}}"
         if rest and head in structs:
-            return f"`${self.plain(rest)}`" if structs[head].is_options else f"{{@see {self.type(head)}::${self.plain(rest)}}}"
+            name = f"${self.plain(rest)}"
+            return f"`{name}`" if structs[head].is_options else f"{{@see {self.type(head)}::{name}}}"
         if rest and head in self.api.enums:
             spell = self.flag if self.api.enums[head].is_flags else self.case
             return f"{{@see {self.type(head)}::{spell(rest)}}}"

@@ -21,6 +21,7 @@ SEQUENCES = {
     "f32": ("array|Floats", "list<float>|Floats", "Floats", "Floats", "floats"),
     "u8": ("array|string", "list<int>|string", "string", "string", "text"),
 }
+CONVERTERS = {"i32": "fromInts", "f32": "fromFloats", "u8": "fromOctets", "list": "fromTexts", "json": "fromJson"}
 PROTOTYPES = {"bool": "i32", "enum": "i32", "flags": "u64", "handle": "size"}
 WIDE = 2**63  # PHP's integers end before it
 
@@ -95,8 +96,7 @@ class Types:
         elif kind == "handle":
             return f"{variable}?->handle ?? 0" if self.may_be_null(value) else f"{variable}->handle"
         elif value.type.is_sequence:
-            converter = {"i32": "fromInts", "f32": "fromFloats", "u8": "fromOctets", "list": "fromTexts", "json": "fromJson"}
-            convert = converter.get(sequence_kind(value))
+            convert = CONVERTERS.get(sequence_kind(value))
             expression = f"Native::{convert}({variable}, {shown})" if convert else variable
         else:
             expression = variable
@@ -108,11 +108,13 @@ class Types:
             return f"{variable} === null ? null : {expression}"
         return expression
 
-    def length(self, value: Value, name: str) -> str:
-        """The number of items of a sequence, counted before or after it was converted."""
-        counted = "\\count" if value.type.kind == "list" or value.type.item in ("i32", "f32") else "\\strlen"
-        empty = "''" if counted == "\\strlen" else "[]"
-        return f"{counted}(${name} ?? {empty})" if self.may_be_null(value) else f"{counted}(${name})"
+    def sequence(self, value: Value, name: str) -> tuple[list[str], str, str]:
+        """Statements before the call, and the two C arguments of a sequence: what is counted in items is counted as given."""
+        expression = self.into(value, name)
+        if sequence_kind(value) in ("i32", "f32", "list"):
+            return [], expression, f"\\count(${name} ?? [])" if self.may_be_null(value) else f"\\count(${name})"
+        length = f"\\strlen(${name} ?? '')" if self.may_be_null(value) else f"\\strlen(${name})"
+        return [] if expression == f"${name}" else [f"${name} = {expression};"], f"${name}", length
 
     # Results
 
@@ -159,7 +161,9 @@ class Types:
             expression = c
         else:
             raise UnsupportedError(f"{value.name or 'a result'}: a {kind} inside a result")
-        return f"{c} === {self._number(value, value.unset)} ? null : {expression}" if value.unset is not None else expression
+        if value.unset is None:
+            return expression
+        return f"{c} === {self._number(value, value.unset)} ? null : {expression}"
 
     @staticmethod
     def prototype(value: Value) -> str:

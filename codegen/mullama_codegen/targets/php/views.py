@@ -40,6 +40,7 @@ class PhpMethod:
 class PhpDerived:
     """One of the text conveniences."""
 
+    name: str
     comment: str
     declaration: str
     call: str

@@ -237,10 +237,14 @@ def go(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def php(session: nox.Session) -> None:
-    """Runs the tests of the PHP package."""
-    language_places(session, "php")
+    """Runs the tests of the PHP package: its syntax, every shape, idioms and the conformance cases."""
+    places = language_places(session, "php")
     with reported(session):
         toolchain.require(toolchain.FOR_PHP, note)
+    for folder in ("bindings/php/src", "bindings/php/tests", "tests/conformance/php", "benchmarks/languages/php"):
+        for path in sorted((ROOT / folder).rglob("*.php")):
+            session.run("php", "-l", str(path), external=True, silent=True, log=False)
+    session.run("phpunit", "-c", "bindings/php", *session.posargs, env=places, external=True)
 
 
 @nox.session(python=False)

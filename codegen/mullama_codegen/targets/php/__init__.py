@@ -106,6 +106,7 @@ def _required(api: Api) -> tuple[int, int]:
     since = [function.since for function in api.functions]
     since += [enum.since for enum in api.enums.values()] + [handle.since for handle in api.handles.values()]
     since += [callback.since for callback in api.callbacks.values()]
-    since += [one.since for struct in api.structs.values() for one in (struct, *struct.fields)]
+    since += [struct.since for struct in api.structs.values()]
+    since += [field.since for struct in api.structs.values() for field in struct.fields]
     major, minor = max((int(one.partition(".")[0]), int(one.partition(".")[2])) for one in since)
     return major, minor

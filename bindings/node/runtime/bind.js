@@ -17,11 +17,12 @@ const warned = new Set();
  * @param {Function} description.makeError (errno, code, message) => Error
  */
 function bind({ name, major, folder, makeError }) {
+  const scratch = new ArrayBuffer(64);
   const native = load({
     name,
     major,
     folder,
-    runtime: { handleKey: HANDLE, makeError, parseJson: JSON.parse, stringifyJson },
+    runtime: { handleKey: HANDLE, makeError, parseJson: JSON.parse, stringifyJson, scratch },
   });
   return {
     native,
@@ -35,6 +36,9 @@ function bind({ name, major, folder, makeError }) {
     optionsOf,
     pathOf,
     within,
+    copiedFloat32Array: copier(new Float32Array(scratch)),
+    copiedInt32Array: copier(new Int32Array(scratch)),
+    copiedUint8Array: copier(new Uint8Array(scratch)),
     deprecated: (what, message) => deprecated(`${name}.${what}`, message),
   };
 }
@@ -53,6 +57,17 @@ function stringifyJson(value, name) {
     throw Object.assign(new TypeError(`${name} cannot be written as JSON: ${typeof value}`), { code: 'INVALID_ARGUMENT' });
   }
   return text;
+}
+
+/** Gives arrays as they are; of a small one there is only the length, and its items lie in the scratch buffer. */
+function copier(scratch) {
+  const TypedArray = scratch.constructor;
+  return (given) => {
+    if (typeof given !== 'number') return given;
+    const array = new TypedArray(given);
+    for (let i = 0; i < given; ++i) array[i] = scratch[i];
+    return array;
+  };
 }
 
 /** The options of a call whose only positional parameter may be left out. */

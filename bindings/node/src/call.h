@@ -92,7 +92,7 @@ int32_t run(Op &op, Box *box, Error **err) {
 
 // What JavaScript gets of an operation that has run.
 template <class Op>
-napi_value finished(Environment &environment, Op &op, Box *box, int32_t code, Error *err) {
+napi_value finished(Environment &environment, Op &op, Box *box, int32_t code, Error *err, bool may_lend) {
     if constexpr (has_callback<Op>::value) {
         // What the callback threw comes before what the library says of it.
         try {
@@ -106,7 +106,7 @@ napi_value finished(Environment &environment, Op &op, Box *box, int32_t code, Er
         napi_throw(environment.env, environment.make_error(code, err));
         throw Thrown();
     }
-    Results make(environment);
+    Results make(environment, may_lend);
     if constexpr (has_zero<Op>::value) {
         if (op.is_zero() && box->closed) environment.throw_closed(box->kind);
     }
@@ -149,10 +149,10 @@ napi_value call(napi_env env, napi_callback_info info) noexcept {
             op.read(in);
             in.end();
             const int32_t code = run(op, box, &err);
-            return finished(environment, op, box, code, err);
+            return finished(environment, op, box, code, err, true);
         } else {
             const int32_t code = run(op, box, &err);
-            return finished(environment, op, box, code, err);
+            return finished(environment, op, box, code, err, true);
         }
     });
 }
@@ -211,7 +211,7 @@ class Task final : public Settled {
                 napi_throw(environment.env, environment.make_error(cancelled_code, "the call was cancelled before its turn came"));
                 throw Thrown();
             }
-            return finished(environment, op, box_.get(), code_, err_);
+            return finished(environment, op, box_.get(), code_, err_, false);
         });
     }
 

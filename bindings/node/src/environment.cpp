@@ -45,6 +45,9 @@ Environment::Environment(napi_env env, napi_value runtime) : env(env), pool(job_
     error_factory = member(*this, runtime, "makeError");
     json_parse = member(*this, runtime, "parseJson");
     json_stringify = member(*this, runtime, "stringifyJson");
+    scratch_buffer_ = member(*this, runtime, "scratch");
+    size_t size = 0;
+    check(napi_get_arraybuffer_info(env, value_of(scratch_buffer_), &scratch, &size));
     // Registered after the wake-up's own hook, so that it runs before it: no thread is left to use it.
     check(napi_add_env_cleanup_hook(env, [](void *self) { static_cast<Environment *>(self)->pool.shut_down(); }, this));
     static const int registered = std::atexit(shut_down_all);

@@ -50,12 +50,15 @@ class Environment {
     napi_ref error_factory = nullptr;   // (number, name, message) => MullamaError
     napi_ref json_parse = nullptr;
     napi_ref json_stringify = nullptr;
+    static constexpr size_t scratch_size = 64;  // what V8 keeps inside a typed array
+    void *scratch = nullptr;                    // memory of an ArrayBuffer that JavaScript's side reads
 
   private:
     static void wake_up(napi_env env, napi_value, void *context, void *);
 
     const std::thread::id thread_ = std::this_thread::get_id();
     napi_threadsafe_function wake_ = nullptr;
+    napi_ref scratch_buffer_ = nullptr;
     std::mutex mutex_;
     std::vector<std::function<void()>> ready_;
     bool signalled_ = false;

@@ -91,6 +91,12 @@ napi_value Results::object(std::initializer_list<std::pair<const char *, napi_va
     return object;
 }
 
+napi_value Results::lent(napi_typedarray_type type, const void *data, size_t len, size_t item_size) {
+    if (!may_lend_ || len * item_size > Environment::scratch_size) return array(type, data, len, item_size);
+    if (len) std::memcpy(environment.scratch, data, len * item_size);
+    return u32(static_cast<uint32_t>(len));
+}
+
 napi_value Results::array(napi_typedarray_type type, const void *data, size_t len, size_t item_size) {
     void *copy = nullptr;
     napi_value buffer, array;

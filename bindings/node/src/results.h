@@ -10,7 +10,10 @@ namespace binding {
 
 class Results {
   public:
-    explicit Results(Environment &environment) : environment(environment), env_(environment.env) {}
+    // With `may_lend` a small array that is a call's whole result is only put into the environment's scratch buffer, and
+    // its length is what JavaScript gets, which copies it at once: an ArrayBuffer of its own costs more than most calls.
+    explicit Results(Environment &environment, bool may_lend = false)
+        : environment(environment), env_(environment.env), may_lend_(may_lend) {}
 
     napi_value undefined();
     napi_value null();
@@ -35,6 +38,10 @@ class Results {
     napi_value u8s(const uint8_t *data, size_t len) { return bytes(data, len); }
     napi_value i32s(const int32_t *data, size_t len) { return array(napi_int32_array, data, len, sizeof *data); }
     napi_value f32s(const float *data, size_t len) { return array(napi_float32_array, data, len, sizeof *data); }
+    napi_value lent_bytes(const uint8_t *data, size_t len) { return lent(napi_uint8_array, data, len, 1); }
+    napi_value lent_u8s(const uint8_t *data, size_t len) { return lent_bytes(data, len); }
+    napi_value lent_i32s(const int32_t *data, size_t len) { return lent(napi_int32_array, data, len, sizeof *data); }
+    napi_value lent_f32s(const float *data, size_t len) { return lent(napi_float32_array, data, len, sizeof *data); }
     napi_value object(std::initializer_list<std::pair<const char *, napi_value>> members);
     // An External that owns the handle. `parent` is the handle that it works on; nullptr for none.
     template <class T>
@@ -45,10 +52,12 @@ class Results {
     Environment &environment;
 
   private:
+    napi_value lent(napi_typedarray_type type, const void *data, size_t len, size_t item_size);
     napi_value array(napi_typedarray_type type, const void *data, size_t len, size_t item_size);
     napi_value handle(const Kind &kind, void *pointer, const Box *parent);
 
     const napi_env env_;
+    const bool may_lend_;
 };
 
 }  // namespace binding

@@ -189,7 +189,7 @@ struct ContextLogits {
         return lib.context_logits(self, index, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 
@@ -204,7 +204,7 @@ struct ContextAllLogits {
         return lib.context_all_logits(self, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 
@@ -238,7 +238,7 @@ struct ContextEmbeddings {
         return lib.context_embeddings(self, index, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 
@@ -253,7 +253,7 @@ struct ContextAllEmbeddings {
         return lib.context_all_embeddings(self, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 
@@ -271,7 +271,7 @@ struct ContextSequenceEmbeddings {
         return lib.context_sequence_embeddings(self, sequence, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 
@@ -472,7 +472,7 @@ struct ContextSaveState {
         return lib.context_save_state(self, sequence, flags, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.bytes(out.data, out.len);
+        return make.lent_bytes(out.data, out.len);
     }
 };
 
@@ -528,7 +528,7 @@ struct ContextLoadStateFile {
         return lib.context_load_state_file(self, path.data, path.len, sequence, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.i32s(out.data, out.len);
+        return make.lent_i32s(out.data, out.len);
     }
 };
 

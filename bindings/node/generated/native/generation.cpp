@@ -118,7 +118,7 @@ struct GenerationTokens {
         return lib.generation_tokens(self, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.i32s(out.data, out.len);
+        return make.lent_i32s(out.data, out.len);
     }
 };
 
@@ -133,7 +133,7 @@ struct GenerationPromptTokens {
         return lib.generation_prompt_tokens(self, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.i32s(out.data, out.len);
+        return make.lent_i32s(out.data, out.len);
     }
 };
 
@@ -182,7 +182,7 @@ struct GenerationLogits {
         return lib.generation_logits(self, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 

@@ -434,7 +434,7 @@ struct SamplerApply {
         return lib.sampler_apply(self, logits.data, logits.len, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 

@@ -26,7 +26,7 @@ struct ModelTokenize {
         return lib.model_tokenize(self, text.data, text.len, add_special, parse_special, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.i32s(out.data, out.len);
+        return make.lent_i32s(out.data, out.len);
     }
 };
 
@@ -69,7 +69,7 @@ struct ModelTokenPiece {
         return lib.model_token_piece(self, token, special, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.bytes(out.data, out.len);
+        return make.lent_bytes(out.data, out.len);
     }
 };
 
@@ -189,7 +189,7 @@ struct ModelEndTokens {
         return lib.model_end_tokens(self, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.i32s(out.data, out.len);
+        return make.lent_i32s(out.data, out.len);
     }
 };
 
@@ -204,7 +204,7 @@ struct ModelSuppressedTokens {
         return lib.model_suppressed_tokens(self, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.i32s(out.data, out.len);
+        return make.lent_i32s(out.data, out.len);
     }
 };
 

@@ -244,7 +244,7 @@ class Native:
                 view["parent"] = self._parent(function, returns)
                 result = ["return make.handle(out, parent);"]
             elif returns.type.is_sequence:
-                result = [f"return {self._made(returns, 'out.data', 'out.len')};"]
+                result = [f"return {self._made(returns, 'out.data', 'out.len', 'lent_')};"]
             else:
                 result = [f"return {self._made(returns, 'out', '')};"]
             self._check_lent(function, returns)
@@ -345,7 +345,7 @@ class Native:
             more.append(self._number(value.type, value.unset))
         return f"{name}({', '.join([*targets, *more])})"
 
-    def _made(self, value: Value, pointer: str, length: str) -> str:
+    def _made(self, value: Value, pointer: str, length: str, how: str = "") -> str:
         """An expression that makes JavaScript's value of a result, of a field or of a callback's argument."""
         kind = value.type.kind
         if kind == "struct":
@@ -356,7 +356,7 @@ class Native:
         arguments = [pointer, length] if value.type.is_sequence else [pointer]
         if kind in ("enum", "flags"):
             arguments.append(f"{value.type.name}_names")
-        made = f"make.{name}({', '.join(arguments)})"
+        made = f"make.{how if kind in ('span', 'bytes') else ''}{name}({', '.join(arguments)})"
         if value.nullable:
             return f"{pointer} ? {made} : make.null()"
         return f"{pointer} == {self._number(value.type, value.unset)} ? make.null() : {made}" if value.unset is not None else made

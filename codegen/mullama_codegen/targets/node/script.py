@@ -28,7 +28,10 @@ PLAIN = {  # kind -> type as a parameter, type as a result
     "list": ("string | readonly string[]", "string[]"),
     "map": ("", "Record<string, string>"),
 }
-RUNTIME = ("ADOPT", "HANDLE", "PARENT", "abortable", "complete", "deprecated", "optionsOf", "pathOf", "stream", "within")
+RUNTIME = (
+    *("ADOPT", "HANDLE", "PARENT", "abortable", "complete", "copiedFloat32Array", "copiedInt32Array", "copiedUint8Array"),
+    *("deprecated", "optionsOf", "pathOf", "stream", "within"),
+)
 
 
 @dataclass(frozen=True)
@@ -243,7 +246,7 @@ class Script:
         assert returns is not None  # the checks refuse a property without a result
         fact = self.docs.described(Value("", returns.type, "", shape=returns.shape, unit=returns.unit))
         doc = self._doc(function, fact)
-        code = [f"get {name}() {{", f"  return {self._call(function, [])};", "}"]
+        code = [f"get {name}() {{", f"  return {self._copied(function, self._call(function, []))};", "}"]
         signature = f"{self._owner(function)}.{name}: {type_}"
         return Member(name, [*self._brief(function), *code], [*doc, f"readonly {name}: {type_};"], [signature])
 
@@ -257,7 +260,7 @@ class Script:
 
     def _plain(self, function: Function, name: str) -> Member:
         shape = shape_of(function)
-        call = self._adopted(function, self._call(function, self._passed(shape)))
+        call = self._copied(function, self._adopted(function, self._call(function, self._passed(shape))))
         returned = f"return {call};" if function.returns else f"{call};"
         warning = []
         if function.deprecated:
@@ -384,6 +387,13 @@ class Script:
     def _call(self, function: Function, arguments: list[str], ending: str = "") -> str:
         receiver = ["this[HANDLE]"] if function.on and not function.static else []
         return f"native.{self.names.native(function, ending)}({', '.join([*receiver, *arguments])})"
+
+    def _copied(self, function: Function, call: str) -> str:
+        """A small array waits in the addon's scratch buffer."""
+        type_ = function.returns.type if function.returns else None
+        if type_ is None or type_.kind not in ("span", "bytes"):
+            return call
+        return f"copied{SPANS[type_.item][1] if type_.kind == 'span' else 'Uint8Array'}({call})"
 
     def _adopted(self, function: Function, call: str) -> str:
         if not makes_handle(function):

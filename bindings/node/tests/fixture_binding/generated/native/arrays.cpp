@@ -22,7 +22,7 @@ struct EchoBytes {
         return lib.echo_bytes(data.data, data.len, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.bytes(out.data, out.len);
+        return make.lent_bytes(out.data, out.len);
     }
 };
 
@@ -40,7 +40,7 @@ struct EchoInts {
         return lib.echo_ints(numbers.data, numbers.len, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.i32s(out.data, out.len);
+        return make.lent_i32s(out.data, out.len);
     }
 };
 
@@ -58,7 +58,7 @@ struct EchoFloats {
         return lib.echo_floats(numbers.data, numbers.len, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 
@@ -76,7 +76,7 @@ struct EchoOctets {
         return lib.echo_octets(numbers.data, numbers.len, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.u8s(out.data, out.len);
+        return make.lent_u8s(out.data, out.len);
     }
 };
 
@@ -109,7 +109,7 @@ struct SampleFloats {
         return lib.sample_floats(&out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 

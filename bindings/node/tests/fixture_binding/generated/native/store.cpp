@@ -246,7 +246,7 @@ struct CursorFloats {
         return lib.cursor_floats(self, count, &out.data, &out.len, err);
     }
     napi_value result(Results &make) {
-        return make.f32s(out.data, out.len);
+        return make.lent_f32s(out.data, out.len);
     }
 };
 

@@ -790,7 +790,7 @@ func (c *Context) MemoryBuffer(index uint) (MemoryUsage, error) {
 // Options: [WithTokens], [WithMessages], [WithSampler], [WithMaxTokens], [WithStop], [WithStopTokens], [WithIgnoreEOS],
 // [WithLogprobs], [WithEcho], [WithAddSpecial], [WithParseSpecial], [WithReusePrefix], [WithOverflow], [WithNKeep],
 // [WithSequence], [WithSeed], [WithTemperature], [WithDynatempRange], [WithDynatempExponent], [WithTopK], [WithTopP],
-// [WithMinP], [WithTypicalP], [WithTailFreeZ], [WithTopNSigma], [WithXtcProbability], [WithXtcThreshold],
+// [WithMinP], [WithTypicalP], [WithTailFreeZ], [WithTopNSigma], [WithXTCProbability], [WithXTCThreshold],
 // [WithMinKeep], [WithRepeatLastN], [WithRepeatPenalty], [WithFrequencyPenalty], [WithPresencePenalty],
 // [WithDryMultiplier], [WithDryBase], [WithDryAllowedLength], [WithDryLastN], [WithDryBreakers], [WithMirostat],
 // [WithMirostatTau], [WithMirostatEta], [WithAdaptiveTarget], [WithAdaptiveDecay], [WithBiasTokens], [WithBiases],

@@ -175,15 +175,15 @@ const (
 	// The model has no vocabulary.
 	VocabularyTypeNone VocabularyType = 0
 	// SentencePiece BPE with byte fallback (Llama).
-	VocabularyTypeSpm VocabularyType = 1
+	VocabularyTypeSPM VocabularyType = 1
 	// Byte-level BPE (GPT-2).
-	VocabularyTypeBpe VocabularyType = 2
+	VocabularyTypeBPE VocabularyType = 2
 	// WordPiece (BERT).
-	VocabularyTypeWpm VocabularyType = 3
+	VocabularyTypeWPM VocabularyType = 3
 	// Unigram (T5).
-	VocabularyTypeUgm VocabularyType = 4
+	VocabularyTypeUGM VocabularyType = 4
 	// Greedy (RWKV).
-	VocabularyTypeRwkv VocabularyType = 5
+	VocabularyTypeRWKV VocabularyType = 5
 	// Aho-Corasick with dynamic programming (PLaMo-2).
 	VocabularyTypePlamo2 VocabularyType = 6
 	// llama.cpp's test tokenizer.
@@ -195,15 +195,15 @@ func (v VocabularyType) String() string {
 	switch v {
 	case VocabularyTypeNone:
 		return "none"
-	case VocabularyTypeSpm:
+	case VocabularyTypeSPM:
 		return "spm"
-	case VocabularyTypeBpe:
+	case VocabularyTypeBPE:
 		return "bpe"
-	case VocabularyTypeWpm:
+	case VocabularyTypeWPM:
 		return "wpm"
-	case VocabularyTypeUgm:
+	case VocabularyTypeUGM:
 		return "ugm"
-	case VocabularyTypeRwkv:
+	case VocabularyTypeRWKV:
 		return "rwkv"
 	case VocabularyTypePlamo2:
 		return "plamo2"
@@ -291,7 +291,7 @@ const (
 	// Their mean.
 	PoolingMean Pooling = 1
 	// That of the first token.
-	PoolingCls Pooling = 2
+	PoolingCLS Pooling = 2
 	// That of the last token.
 	PoolingLast Pooling = 3
 	// The scores of a reranking model.
@@ -307,7 +307,7 @@ func (v Pooling) String() string {
 		return "none"
 	case PoolingMean:
 		return "mean"
-	case PoolingCls:
+	case PoolingCLS:
 		return "cls"
 	case PoolingLast:
 		return "last"
@@ -419,7 +419,7 @@ const (
 	// 8.5 bits.
 	KVTypeQ8_0 KVType = 8
 	// 4.5 bits, nonlinear.
-	KVTypeIQ4Nl KVType = 20
+	KVTypeIQ4NL KVType = 20
 	// bfloat16.
 	KVTypeBF16 KVType = 30
 )
@@ -441,7 +441,7 @@ func (v KVType) String() string {
 		return "q5_1"
 	case KVTypeQ8_0:
 		return "q8_0"
-	case KVTypeIQ4Nl:
+	case KVTypeIQ4NL:
 		return "iq4_nl"
 	case KVTypeBF16:
 		return "bf16"

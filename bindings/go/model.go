@@ -106,7 +106,7 @@ func (m *Model) Close() error {
 //   - path: The file.
 //
 // Options: [WithNGPULayers], [WithDevices], [WithSplitMode], [WithMainGPU], [WithTensorSplit], [WithUseMmap],
-// [WithUseMlock], [WithUseDirectIo], [WithCheckTensors], [WithVocabOnly], [WithRepack], [WithKVOverrides],
+// [WithUseMlock], [WithUseDirectIO], [WithCheckTensors], [WithVocabOnly], [WithRepack], [WithKVOverrides],
 // [WithSplitPaths], [WithProgress].
 //
 // Errors: [ErrFileNotFound], [ErrFileUnreadable], [ErrModelInvalid], [ErrModelUnsupported], [ErrInvalidUTF8],
@@ -500,7 +500,7 @@ func (m *Model) ApplyChatTemplate(messages any, options ...ApplyChatTemplateOpti
 // Options: [WithNCtx], [WithNBatch], [WithNUbatch], [WithNSequences], [WithNThreads], [WithNThreadsBatch],
 // [WithPooling], [WithAttention], [WithFlashAttention], [WithRopeScaling], [WithRopeFreqBase], [WithRopeFreqScale],
 // [WithYarnExtFactor], [WithYarnAttnFactor], [WithYarnBetaFast], [WithYarnBetaSlow], [WithYarnOriginalNCtx],
-// [WithTypeK], [WithTypeV], [WithOffloadKV], [WithOffloadOps], [WithUnifiedKV], [WithFullSwa], [WithEmbeddings].
+// [WithTypeK], [WithTypeV], [WithOffloadKV], [WithOffloadOps], [WithUnifiedKV], [WithFullSWA], [WithEmbeddings].
 //
 // Errors: [ErrClosed], [ErrOutOfMemory], [ErrUnsupported].
 func (m *Model) CreateContext(ctx context.Context, options ...CreateContextOption) (*Context, error) {
@@ -524,7 +524,7 @@ func (m *Model) CreateContext(ctx context.Context, options ...CreateContextOptio
 // CreateSampler creates a chain from options.
 //
 // Options: [WithSeed], [WithTemperature], [WithDynatempRange], [WithDynatempExponent], [WithTopK], [WithTopP],
-// [WithMinP], [WithTypicalP], [WithTailFreeZ], [WithTopNSigma], [WithXtcProbability], [WithXtcThreshold],
+// [WithMinP], [WithTypicalP], [WithTailFreeZ], [WithTopNSigma], [WithXTCProbability], [WithXTCThreshold],
 // [WithMinKeep], [WithRepeatLastN], [WithRepeatPenalty], [WithFrequencyPenalty], [WithPresencePenalty],
 // [WithDryMultiplier], [WithDryBase], [WithDryAllowedLength], [WithDryLastN], [WithDryBreakers], [WithMirostat],
 // [WithMirostatTau], [WithMirostatEta], [WithAdaptiveTarget], [WithAdaptiveDecay], [WithBiasTokens], [WithBiases],

@@ -25,7 +25,7 @@ type openLogArguments struct {
 }
 
 // A LoadModelOption is an option of [LoadModel]: [WithNGPULayers], [WithDevices], [WithSplitMode], [WithMainGPU],
-// [WithTensorSplit], [WithUseMmap], [WithUseMlock], [WithUseDirectIo], [WithCheckTensors], [WithVocabOnly],
+// [WithTensorSplit], [WithUseMmap], [WithUseMlock], [WithUseDirectIO], [WithCheckTensors], [WithVocabOnly],
 // [WithRepack], [WithKVOverrides], [WithSplitPaths], [WithProgress].
 type LoadModelOption interface {
 	loadModel(args *loadModelArguments)
@@ -92,7 +92,7 @@ type applyChatTemplateArguments struct {
 // [WithNSequences], [WithNThreads], [WithNThreadsBatch], [WithPooling], [WithAttention], [WithFlashAttention],
 // [WithRopeScaling], [WithRopeFreqBase], [WithRopeFreqScale], [WithYarnExtFactor], [WithYarnAttnFactor],
 // [WithYarnBetaFast], [WithYarnBetaSlow], [WithYarnOriginalNCtx], [WithTypeK], [WithTypeV], [WithOffloadKV],
-// [WithOffloadOps], [WithUnifiedKV], [WithFullSwa], [WithEmbeddings].
+// [WithOffloadOps], [WithUnifiedKV], [WithFullSWA], [WithEmbeddings].
 type CreateContextOption interface {
 	createContext(args *createContextArguments)
 }
@@ -236,7 +236,7 @@ type loadStateFileArguments struct {
 
 // A CreateSamplerOption is an option of [Model.CreateSampler]: [WithSeed], [WithTemperature], [WithDynatempRange],
 // [WithDynatempExponent], [WithTopK], [WithTopP], [WithMinP], [WithTypicalP], [WithTailFreeZ], [WithTopNSigma],
-// [WithXtcProbability], [WithXtcThreshold], [WithMinKeep], [WithRepeatLastN], [WithRepeatPenalty],
+// [WithXTCProbability], [WithXTCThreshold], [WithMinKeep], [WithRepeatLastN], [WithRepeatPenalty],
 // [WithFrequencyPenalty], [WithPresencePenalty], [WithDryMultiplier], [WithDryBase], [WithDryAllowedLength],
 // [WithDryLastN], [WithDryBreakers], [WithMirostat], [WithMirostatTau], [WithMirostatEta], [WithAdaptiveTarget],
 // [WithAdaptiveDecay], [WithBiasTokens], [WithBiases], [WithGrammar], [WithJSONSchema], [WithOrder].
@@ -303,12 +303,12 @@ type addDynamicTemperatureArguments struct {
 	exponent C.float
 }
 
-// An AddXtcOption is an option of [Sampler.AddXtc]: [WithSamplerMinKeep], [WithSeed].
-type AddXtcOption interface {
-	addXtc(args *addXtcArguments)
+// An AddXTCOption is an option of [Sampler.AddXTC]: [WithSamplerMinKeep], [WithSeed].
+type AddXTCOption interface {
+	addXTC(args *addXTCArguments)
 }
 
-type addXtcArguments struct {
+type addXTCArguments struct {
 	minKeep C.size_t
 	seed    C.uint32_t
 }
@@ -401,7 +401,7 @@ type sampleArguments struct {
 // [WithMessages], [WithSampler], [WithMaxTokens], [WithStop], [WithStopTokens], [WithIgnoreEOS], [WithLogprobs],
 // [WithEcho], [WithAddSpecial], [WithParseSpecial], [WithReusePrefix], [WithOverflow], [WithNKeep], [WithSequence],
 // [WithSeed], [WithTemperature], [WithDynatempRange], [WithDynatempExponent], [WithTopK], [WithTopP], [WithMinP],
-// [WithTypicalP], [WithTailFreeZ], [WithTopNSigma], [WithXtcProbability], [WithXtcThreshold], [WithMinKeep],
+// [WithTypicalP], [WithTailFreeZ], [WithTopNSigma], [WithXTCProbability], [WithXTCThreshold], [WithMinKeep],
 // [WithRepeatLastN], [WithRepeatPenalty], [WithFrequencyPenalty], [WithPresencePenalty], [WithDryMultiplier],
 // [WithDryBase], [WithDryAllowedLength], [WithDryLastN], [WithDryBreakers], [WithMirostat], [WithMirostatTau],
 // [WithMirostatEta], [WithAdaptiveTarget], [WithAdaptiveDecay], [WithBiasTokens], [WithBiases], [WithGrammar],
@@ -506,12 +506,12 @@ type TokensOption interface {
 	GenerateOption
 }
 
-// A SeedOption is an option of [Model.CreateSampler], [Sampler.AddDist], [Sampler.AddXtc], [Sampler.AddMirostat],
+// A SeedOption is an option of [Model.CreateSampler], [Sampler.AddDist], [Sampler.AddXTC], [Sampler.AddMirostat],
 // [Sampler.AddMirostatV2], [Sampler.AddAdaptiveP], [Context.Generate], [Context.Stream] and [Context.StartGeneration].
 type SeedOption interface {
 	CreateSamplerOption
 	AddDistOption
-	AddXtcOption
+	AddXTCOption
 	AddMirostatOption
 	AddMirostatV2Option
 	AddAdaptivePOption
@@ -526,13 +526,13 @@ type SamplerOption interface {
 }
 
 // A SamplerMinKeepOption is an option of [Sampler.AddTopP], [Sampler.AddMinP], [Sampler.AddTypical],
-// [Sampler.AddTailFree] and [Sampler.AddXtc].
+// [Sampler.AddTailFree] and [Sampler.AddXTC].
 type SamplerMinKeepOption interface {
 	AddTopPOption
 	AddMinPOption
 	AddTypicalOption
 	AddTailFreeOption
-	AddXtcOption
+	AddXTCOption
 }
 
 // A TauOption is an option of [Sampler.AddMirostat] and [Sampler.AddMirostatV2].
@@ -657,16 +657,16 @@ func (option useMlockOption) loadModel(args *loadModelArguments) {
 	args.options.use_mlock = cBool(option.value)
 }
 
-// WithUseDirectIo: Read past the system's file cache; excludes mapping. Default: false.
-func WithUseDirectIo(useDirectIo bool) LoadModelOption {
-	return useDirectIoOption{useDirectIo}
+// WithUseDirectIO: Read past the system's file cache; excludes mapping. Default: false.
+func WithUseDirectIO(useDirectIO bool) LoadModelOption {
+	return useDirectIOOption{useDirectIO}
 }
 
-type useDirectIoOption struct {
+type useDirectIOOption struct {
 	value bool
 }
 
-func (option useDirectIoOption) loadModel(args *loadModelArguments) {
+func (option useDirectIOOption) loadModel(args *loadModelArguments) {
 	args.options.use_direct_io = cBool(option.value)
 }
 
@@ -1255,17 +1255,17 @@ func (option unifiedKVOption) createContext(args *createContextArguments) {
 	args.options.unified_kv = cBool(option.value)
 }
 
-// WithFullSwa: Keep the whole cache of sliding-window layers, which allows rolling back; off saves memory. Default:
+// WithFullSWA: Keep the whole cache of sliding-window layers, which allows rolling back; off saves memory. Default:
 // true.
-func WithFullSwa(fullSwa bool) CreateContextOption {
-	return fullSwaOption{fullSwa}
+func WithFullSWA(fullSWA bool) CreateContextOption {
+	return fullSWAOption{fullSWA}
 }
 
-type fullSwaOption struct {
+type fullSWAOption struct {
 	value bool
 }
 
-func (option fullSwaOption) createContext(args *createContextArguments) {
+func (option fullSWAOption) createContext(args *createContextArguments) {
 	args.options.full_swa = cBool(option.value)
 }
 
@@ -1485,7 +1485,7 @@ func (option tokensOption) generate(args *generateArguments) {
 //   - [Model.CreateSampler], [Context.Generate], [Context.Stream], [Context.StartGeneration]: Start of the random
 //     numbers; unset: a random one, see [Sampler.Seed]. The same seed repeats a text when the same tokens are
 //     evaluated: a reused prefix rounds differently. Default: not set.
-//   - [Sampler.AddDist], [Sampler.AddXtc], [Sampler.AddMirostat], [Sampler.AddMirostatV2], [Sampler.AddAdaptiveP]:
+//   - [Sampler.AddDist], [Sampler.AddXTC], [Sampler.AddMirostat], [Sampler.AddMirostatV2], [Sampler.AddAdaptiveP]:
 //     Start of the random numbers; unset: a random one. Default: not set.
 func WithSeed(seed uint32) SeedOption {
 	return seedOption{seed}
@@ -1503,7 +1503,7 @@ func (option seedOption) addDist(args *addDistArguments) {
 	args.seed = C.uint32_t(option.value)
 }
 
-func (option seedOption) addXtc(args *addXtcArguments) {
+func (option seedOption) addXTC(args *addXTCArguments) {
 	args.seed = C.uint32_t(option.value)
 }
 
@@ -1676,37 +1676,37 @@ func (option topNSigmaOption) generate(args *generateArguments) {
 	args.sampling.top_n_sigma = C.float(option.value)
 }
 
-// WithXtcProbability: Chance to exclude the top choices; 0: off. From 0 to 1. Default: 0.0.
-func WithXtcProbability(xtcProbability float32) SamplerOption {
-	return xtcProbabilityOption{xtcProbability}
+// WithXTCProbability: Chance to exclude the top choices; 0: off. From 0 to 1. Default: 0.0.
+func WithXTCProbability(xtcProbability float32) SamplerOption {
+	return xTCProbabilityOption{xtcProbability}
 }
 
-type xtcProbabilityOption struct {
+type xTCProbabilityOption struct {
 	value float32
 }
 
-func (option xtcProbabilityOption) createSampler(args *createSamplerArguments) {
+func (option xTCProbabilityOption) createSampler(args *createSamplerArguments) {
 	args.options.xtc_probability = C.float(option.value)
 }
 
-func (option xtcProbabilityOption) generate(args *generateArguments) {
+func (option xTCProbabilityOption) generate(args *generateArguments) {
 	args.sampling.xtc_probability = C.float(option.value)
 }
 
-// WithXtcThreshold: Tokens above this probability count as top choices; above 0.5: off. From 0 to 1. Default: 0.1.
-func WithXtcThreshold(xtcThreshold float32) SamplerOption {
-	return xtcThresholdOption{xtcThreshold}
+// WithXTCThreshold: Tokens above this probability count as top choices; above 0.5: off. From 0 to 1. Default: 0.1.
+func WithXTCThreshold(xtcThreshold float32) SamplerOption {
+	return xTCThresholdOption{xtcThreshold}
 }
 
-type xtcThresholdOption struct {
+type xTCThresholdOption struct {
 	value float32
 }
 
-func (option xtcThresholdOption) createSampler(args *createSamplerArguments) {
+func (option xTCThresholdOption) createSampler(args *createSamplerArguments) {
 	args.options.xtc_threshold = C.float(option.value)
 }
 
-func (option xtcThresholdOption) generate(args *generateArguments) {
+func (option xTCThresholdOption) generate(args *generateArguments) {
 	args.sampling.xtc_threshold = C.float(option.value)
 }
 
@@ -2078,7 +2078,7 @@ func (option samplerMinKeepOption) addTailFree(args *addTailFreeArguments) {
 	args.minKeep = C.size_t(option.value)
 }
 
-func (option samplerMinKeepOption) addXtc(args *addXtcArguments) {
+func (option samplerMinKeepOption) addXTC(args *addXTCArguments) {
 	args.minKeep = C.size_t(option.value)
 }
 

@@ -288,7 +288,7 @@ func (s *Sampler) AddTopNSigma(n float32) error {
 	return nil
 }
 
-// AddXtc adds a step that by chance drops all tokens above a threshold but the least likely of them (exclude top
+// AddXTC adds a step that by chance drops all tokens above a threshold but the least likely of them (exclude top
 // choices).
 //
 //   - probability: Chance that it acts at all. From 0 to 1.
@@ -297,11 +297,11 @@ func (s *Sampler) AddTopNSigma(n float32) error {
 // Options: [WithSamplerMinKeep], [WithSeed].
 //
 // Errors: [ErrClosed], [ErrBusy].
-func (s *Sampler) AddXtc(probability, threshold float32, options ...AddXtcOption) error {
+func (s *Sampler) AddXTC(probability, threshold float32, options ...AddXTCOption) error {
 	defer runtime.KeepAlive(s)
-	args := &addXtcArguments{minKeep: 1, seed: 4294967295}
+	args := &addXTCArguments{minKeep: 1, seed: 4294967295}
 	for _, option := range options {
-		option.addXtc(args)
+		option.addXTC(args)
 	}
 	var failed *C.mullama_error
 	code := C.mullama_sampler_add_xtc(s.c, C.float(probability), C.float(threshold), args.minKeep, args.seed, &failed)
@@ -550,22 +550,22 @@ func (s *Sampler) Choose(logits []float32) (int32, error) {
 
 // Sample chooses a token from an output of a context's last decode. It is not recorded; see [Sampler.Accept].
 //
-//   - co: The context.
+//   - c: The context.
 //   - It gives: The token.
 //
 // Options: [WithIndex].
 //
 // Errors: [ErrClosed], [ErrBusy], [ErrOutOfRange], [ErrNoOutput].
-func (s *Sampler) Sample(co *Context, options ...SampleOption) (int32, error) {
+func (s *Sampler) Sample(c *Context, options ...SampleOption) (int32, error) {
 	defer runtime.KeepAlive(s)
 	args := &sampleArguments{index: -1}
 	for _, option := range options {
 		option.sample(args)
 	}
-	defer runtime.KeepAlive(co)
+	defer runtime.KeepAlive(c)
 	var out C.int32_t
 	var failed *C.mullama_error
-	if code := C.mullama_sampler_sample(s.c, co.pointer(), args.index, &out, &failed); code != 0 {
+	if code := C.mullama_sampler_sample(s.c, c.pointer(), args.index, &out, &failed); code != 0 {
 		return 0, failure(code, failed)
 	}
 	return int32(out), nil

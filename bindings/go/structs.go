@@ -134,7 +134,7 @@ type ModelInfo struct {
 	// Key and value heads of the first layer.
 	NHeadKV int32
 	// Size of the sliding attention window; 0: none. In tokens.
-	NSwa int32
+	NSWA int32
 	// Number of experts; 0 for dense models.
 	NExpert int32
 	// Outputs of a classifier; 0 for other models.
@@ -178,7 +178,7 @@ func readModelInfo(c *C.mullama_model_info) ModelInfo {
 	result.NLayer = int32(c.n_layer)
 	result.NHead = int32(c.n_head)
 	result.NHeadKV = int32(c.n_head_kv)
-	result.NSwa = int32(c.n_swa)
+	result.NSWA = int32(c.n_swa)
 	result.NExpert = int32(c.n_expert)
 	result.NClasses = uint32(c.n_classes)
 	result.NDevices = int32(c.n_devices)
@@ -212,17 +212,17 @@ type SpecialTokens struct {
 	// A masked word.
 	Mask int32
 	// Fill in the middle: before the text in front of the gap.
-	FimPrefix int32
+	FIMPrefix int32
 	// Fill in the middle: before the text behind the gap.
-	FimSuffix int32
+	FIMSuffix int32
 	// Fill in the middle: where the model starts to write.
-	FimMiddle int32
+	FIMMiddle int32
 	// Fill in the middle: padding.
-	FimPad int32
+	FIMPad int32
 	// Fill in the middle: name of a repository.
-	FimRepository int32
+	FIMRepository int32
 	// Fill in the middle: between files.
-	FimSeparator int32
+	FIMSeparator int32
 	// Whether tokenizing with special tokens puts BOS in front.
 	AddBOS bool
 	// Whether tokenizing with special tokens puts EOS behind.
@@ -240,12 +240,12 @@ func readSpecialTokens(c *C.mullama_special_tokens) SpecialTokens {
 	result.Newline = int32(c.newline)
 	result.Pad = int32(c.pad)
 	result.Mask = int32(c.mask)
-	result.FimPrefix = int32(c.fim_prefix)
-	result.FimSuffix = int32(c.fim_suffix)
-	result.FimMiddle = int32(c.fim_middle)
-	result.FimPad = int32(c.fim_pad)
-	result.FimRepository = int32(c.fim_repository)
-	result.FimSeparator = int32(c.fim_separator)
+	result.FIMPrefix = int32(c.fim_prefix)
+	result.FIMSuffix = int32(c.fim_suffix)
+	result.FIMMiddle = int32(c.fim_middle)
+	result.FIMPad = int32(c.fim_pad)
+	result.FIMRepository = int32(c.fim_repository)
+	result.FIMSeparator = int32(c.fim_separator)
 	result.AddBOS = c.add_bos != 0
 	result.AddEOS = c.add_eos != 0
 	result.AddSep = c.add_sep != 0

@@ -55,7 +55,7 @@ var calls = map[string]func(on any, given arguments) (any, error){
 		inner.with("tensor_split", func(v any) { options = append(options, mullama.WithTensorSplit(numbers[float32](v))) })
 		inner.with("use_mmap", func(v any) { options = append(options, mullama.WithUseMmap(boolean(v))) })
 		inner.with("use_mlock", func(v any) { options = append(options, mullama.WithUseMlock(boolean(v))) })
-		inner.with("use_direct_io", func(v any) { options = append(options, mullama.WithUseDirectIo(boolean(v))) })
+		inner.with("use_direct_io", func(v any) { options = append(options, mullama.WithUseDirectIO(boolean(v))) })
 		inner.with("check_tensors", func(v any) { options = append(options, mullama.WithCheckTensors(boolean(v))) })
 		inner.with("vocab_only", func(v any) { options = append(options, mullama.WithVocabOnly(boolean(v))) })
 		inner.with("repack", func(v any) { options = append(options, mullama.WithRepack(boolean(v))) })
@@ -172,7 +172,7 @@ var calls = map[string]func(on any, given arguments) (any, error){
 		inner.with("offload_kv", func(v any) { options = append(options, mullama.WithOffloadKV(boolean(v))) })
 		inner.with("offload_ops", func(v any) { options = append(options, mullama.WithOffloadOps(boolean(v))) })
 		inner.with("unified_kv", func(v any) { options = append(options, mullama.WithUnifiedKV(boolean(v))) })
-		inner.with("full_swa", func(v any) { options = append(options, mullama.WithFullSwa(boolean(v))) })
+		inner.with("full_swa", func(v any) { options = append(options, mullama.WithFullSWA(boolean(v))) })
 		inner.with("embeddings", func(v any) { options = append(options, mullama.WithEmbeddings(boolean(v))) })
 		return checked(on.(*mullama.Model).CreateContext(ctx, options...))
 	},
@@ -343,8 +343,8 @@ var calls = map[string]func(on any, given arguments) (any, error){
 		inner.with("typical_p", func(v any) { options = append(options, mullama.WithTypicalP(number[float32](v))) })
 		inner.with("tail_free_z", func(v any) { options = append(options, mullama.WithTailFreeZ(number[float32](v))) })
 		inner.with("top_n_sigma", func(v any) { options = append(options, mullama.WithTopNSigma(number[float32](v))) })
-		inner.with("xtc_probability", func(v any) { options = append(options, mullama.WithXtcProbability(number[float32](v))) })
-		inner.with("xtc_threshold", func(v any) { options = append(options, mullama.WithXtcThreshold(number[float32](v))) })
+		inner.with("xtc_probability", func(v any) { options = append(options, mullama.WithXTCProbability(number[float32](v))) })
+		inner.with("xtc_threshold", func(v any) { options = append(options, mullama.WithXTCThreshold(number[float32](v))) })
 		inner.with("min_keep", func(v any) { options = append(options, mullama.WithMinKeep(number[int32](v))) })
 		inner.with("repeat_last_n", func(v any) { options = append(options, mullama.WithRepeatLastN(number[int32](v))) })
 		inner.with("repeat_penalty", func(v any) { options = append(options, mullama.WithRepeatPenalty(number[float32](v))) })
@@ -413,10 +413,10 @@ var calls = map[string]func(on any, given arguments) (any, error){
 		return done(on.(*mullama.Sampler).AddTopNSigma(number[float32](given["n"])))
 	},
 	"sampler_add_xtc": func(on any, given arguments) (any, error) {
-		var options []mullama.AddXtcOption
+		var options []mullama.AddXTCOption
 		given.with("min_keep", func(v any) { options = append(options, mullama.WithSamplerMinKeep(number[uint](v))) })
 		given.with("seed", func(v any) { options = append(options, mullama.WithSeed(number[uint32](v))) })
-		return done(on.(*mullama.Sampler).AddXtc(number[float32](given["probability"]), number[float32](given["threshold"]), options...))
+		return done(on.(*mullama.Sampler).AddXTC(number[float32](given["probability"]), number[float32](given["threshold"]), options...))
 	},
 	"sampler_add_mirostat": func(on any, given arguments) (any, error) {
 		var options []mullama.AddMirostatOption
@@ -529,8 +529,8 @@ var calls = map[string]func(on any, given arguments) (any, error){
 		sampling.with("typical_p", func(v any) { options = append(options, mullama.WithTypicalP(number[float32](v))) })
 		sampling.with("tail_free_z", func(v any) { options = append(options, mullama.WithTailFreeZ(number[float32](v))) })
 		sampling.with("top_n_sigma", func(v any) { options = append(options, mullama.WithTopNSigma(number[float32](v))) })
-		sampling.with("xtc_probability", func(v any) { options = append(options, mullama.WithXtcProbability(number[float32](v))) })
-		sampling.with("xtc_threshold", func(v any) { options = append(options, mullama.WithXtcThreshold(number[float32](v))) })
+		sampling.with("xtc_probability", func(v any) { options = append(options, mullama.WithXTCProbability(number[float32](v))) })
+		sampling.with("xtc_threshold", func(v any) { options = append(options, mullama.WithXTCThreshold(number[float32](v))) })
 		sampling.with("min_keep", func(v any) { options = append(options, mullama.WithMinKeep(number[int32](v))) })
 		sampling.with("repeat_last_n", func(v any) { options = append(options, mullama.WithRepeatLastN(number[int32](v))) })
 		sampling.with("repeat_penalty", func(v any) { options = append(options, mullama.WithRepeatPenalty(number[float32](v))) })
@@ -593,8 +593,8 @@ var calls = map[string]func(on any, given arguments) (any, error){
 		sampling.with("typical_p", func(v any) { options = append(options, mullama.WithTypicalP(number[float32](v))) })
 		sampling.with("tail_free_z", func(v any) { options = append(options, mullama.WithTailFreeZ(number[float32](v))) })
 		sampling.with("top_n_sigma", func(v any) { options = append(options, mullama.WithTopNSigma(number[float32](v))) })
-		sampling.with("xtc_probability", func(v any) { options = append(options, mullama.WithXtcProbability(number[float32](v))) })
-		sampling.with("xtc_threshold", func(v any) { options = append(options, mullama.WithXtcThreshold(number[float32](v))) })
+		sampling.with("xtc_probability", func(v any) { options = append(options, mullama.WithXTCProbability(number[float32](v))) })
+		sampling.with("xtc_threshold", func(v any) { options = append(options, mullama.WithXTCThreshold(number[float32](v))) })
 		sampling.with("min_keep", func(v any) { options = append(options, mullama.WithMinKeep(number[int32](v))) })
 		sampling.with("repeat_last_n", func(v any) { options = append(options, mullama.WithRepeatLastN(number[int32](v))) })
 		sampling.with("repeat_penalty", func(v any) { options = append(options, mullama.WithRepeatPenalty(number[float32](v))) })
@@ -657,8 +657,8 @@ var calls = map[string]func(on any, given arguments) (any, error){
 		sampling.with("typical_p", func(v any) { options = append(options, mullama.WithTypicalP(number[float32](v))) })
 		sampling.with("tail_free_z", func(v any) { options = append(options, mullama.WithTailFreeZ(number[float32](v))) })
 		sampling.with("top_n_sigma", func(v any) { options = append(options, mullama.WithTopNSigma(number[float32](v))) })
-		sampling.with("xtc_probability", func(v any) { options = append(options, mullama.WithXtcProbability(number[float32](v))) })
-		sampling.with("xtc_threshold", func(v any) { options = append(options, mullama.WithXtcThreshold(number[float32](v))) })
+		sampling.with("xtc_probability", func(v any) { options = append(options, mullama.WithXTCProbability(number[float32](v))) })
+		sampling.with("xtc_threshold", func(v any) { options = append(options, mullama.WithXTCThreshold(number[float32](v))) })
 		sampling.with("min_keep", func(v any) { options = append(options, mullama.WithMinKeep(number[int32](v))) })
 		sampling.with("repeat_last_n", func(v any) { options = append(options, mullama.WithRepeatLastN(number[int32](v))) })
 		sampling.with("repeat_penalty", func(v any) { options = append(options, mullama.WithRepeatPenalty(number[float32](v))) })
@@ -910,11 +910,11 @@ var allRopeType = []mullama.RopeType{
 
 var allVocabularyType = []mullama.VocabularyType{
 	mullama.VocabularyTypeNone,
-	mullama.VocabularyTypeSpm,
-	mullama.VocabularyTypeBpe,
-	mullama.VocabularyTypeWpm,
-	mullama.VocabularyTypeUgm,
-	mullama.VocabularyTypeRwkv,
+	mullama.VocabularyTypeSPM,
+	mullama.VocabularyTypeBPE,
+	mullama.VocabularyTypeWPM,
+	mullama.VocabularyTypeUGM,
+	mullama.VocabularyTypeRWKV,
 	mullama.VocabularyTypePlamo2,
 	mullama.VocabularyTypeTest,
 }
@@ -942,7 +942,7 @@ var allPooling = []mullama.Pooling{
 	mullama.PoolingUnspecified,
 	mullama.PoolingNone,
 	mullama.PoolingMean,
-	mullama.PoolingCls,
+	mullama.PoolingCLS,
 	mullama.PoolingLast,
 	mullama.PoolingRank,
 }
@@ -975,7 +975,7 @@ var allKVType = []mullama.KVType{
 	mullama.KVTypeQ5_0,
 	mullama.KVTypeQ5_1,
 	mullama.KVTypeQ8_0,
-	mullama.KVTypeIQ4Nl,
+	mullama.KVTypeIQ4NL,
 	mullama.KVTypeBF16,
 }
 

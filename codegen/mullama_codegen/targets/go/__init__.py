@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
+
+from jinja2 import Environment
 
 from ...api import Api
 from ...messages import SpecError
@@ -57,7 +60,7 @@ class _Files:
     def __init__(self, api: Api) -> None:
         self.api = api
         self.lowering = Lowering(api)
-        self.templates = environment(Path(__file__).parent / "templates")
+        self.templates = _templates()
         self.folder = "bindings/go" if api.folder == "abi" else f"bindings/go/tests/{api.name}"
         self.source = f"{Path(api.areas[0].source).parent.as_posix()}/*.yaml"
         self.found: dict[str, str] = {}
@@ -247,6 +250,12 @@ _COLLECTIONS = {
 	return pairs
 }""",
 }
+
+
+@cache
+def _templates() -> Environment:
+    """Compiled once: two APIs share them."""
+    return environment(Path(__file__).parent / "templates")
 
 
 def _imports(body: str) -> list[str]:

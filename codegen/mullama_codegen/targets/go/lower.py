@@ -163,10 +163,6 @@ class Lowering:
             return self._texts(function)
         return [self._method(function)]
 
-    def signature(self, function: Function) -> list[str]:
-        """How a reader of Go sees a function: its declarations."""
-        return [method.signature for method in self.methods(function) if method.name[0].isupper()]
-
     def _method(self, function: Function) -> GoMethod:
         name = self.names.method(function)
         group = self.options.groups.get(function.name)

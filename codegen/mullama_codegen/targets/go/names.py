@@ -9,10 +9,12 @@ from ...api import Api, Function
 from ...languages import LANGUAGES
 
 # Words that Go writes in capitals throughout.
-INITIALISMS = frozenset("abi api bos cpu eos eot gpu id ids json kv rpc utf8".split())  # noqa: SIM905
+INITIALISMS = frozenset(
+    "abi api bos bpe cls cpu eos eot fim gpu id ids io json kv nl rpc rwkv spm swa ugm utf8 wpm xtc".split()  # noqa: SIM905
+)
 # Packages that generated code imports, and what it calls its own variables: a parameter cannot have their names.
 PACKAGES = frozenset("context iter json runtime time unsafe callback interrupt".split())  # noqa: SIM905
-LOCALS = frozenset("ctx args options out outLen failed c".split())  # noqa: SIM905
+LOCALS = frozenset("ctx args options out outLen failed held call status".split())  # noqa: SIM905
 
 
 class Names:
@@ -35,10 +37,8 @@ class Names:
         return first + "".join(_capital(word) for word in rest)
 
     def parameter(self, name: str, receiver: str = "") -> str:
-        spelled = self.private(name)
-        if spelled in PACKAGES or spelled in LOCALS or spelled == receiver:
-            return next(short for short in (spelled[:1], spelled[:2]) if short not in (receiver, *LOCALS) or len(short) > 1)
-        return spelled
+        spelled, taken = self.private(name), {*PACKAGES, *LOCALS, receiver}
+        return next(one for one in (spelled, spelled[:1], spelled[:2], f"{spelled}Value") if one not in taken)
 
     def receiver(self, handle: str) -> str:
         return handle[0]

@@ -13,11 +13,15 @@ from ...api import Api, Area, Function, Struct, Value
 from ...render import MARK, environment, render
 from ..c import signatures as c
 from ..c import supports as supports
+from ..cpp import signatures as cpp
+from ..go import signatures as go
+from ..node import signatures as node
+from ..php import signatures as php
 from ..python import signatures as python
 
 NAME = "reference"
 FOLDER = "docs/reference"
-LANGUAGES: dict[str, ModuleType] = {"Python": python, "C": c}
+LANGUAGES: dict[str, ModuleType] = {"Python": python, "Node": node, "Go": go, "PHP": php, "C++": cpp, "C": c}
 DEFAULTS = {True: "on", False: "off", None: "none", "": "empty"}
 
 

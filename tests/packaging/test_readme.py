@@ -63,6 +63,15 @@ def test_every_example_of_the_python_readme_runs_as_printed(example: str, folder
     assert len(run(sys.executable, "-c", example, cwd=folder)) > 10
 
 
+@pytest.mark.parametrize(
+    ("language", "binding"), [("javascript", "node"), ("go", "go"), ("php", "php"), ("cpp", "cpp")]
+)
+def test_the_readmes_examples_in_other_languages_are_those_that_the_bindings_run(language: str, binding: str) -> None:
+    """Each stands in its binding's README as well, whose blocks test_node.py, test_go.py, ... run where it is installed."""
+    (example,) = blocks(language)
+    assert example in blocks(language, f"bindings/{binding}/README.md")
+
+
 def test_the_readmes_c_example_runs_as_printed(folder: Path, compile_c) -> None:
     (example,) = blocks("c")
     answer = run(compile_c(example), cwd=folder)

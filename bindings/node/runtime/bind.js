@@ -24,6 +24,8 @@ function bind({ name, major, folder, makeError }) {
     folder,
     runtime: { handleKey: HANDLE, makeError, parseJson: JSON.parse, stringifyJson, scratch },
   });
+  // process.exit() runs no clean-up hook of the addon. A Worker that is terminated emits no `exit`, but has its hook run.
+  process.on('exit', () => native.shutDown());
   return {
     native,
     HANDLE,

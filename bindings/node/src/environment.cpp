@@ -1,24 +1,8 @@
 #include "environment.h"
 
-#include <cstdlib>
-#include <set>
-
 namespace binding {
 
 namespace {
-
-std::mutex all_mutex;
-std::set<Environment *> all;
-
-// process.exit() runs no clean-up hook of Node, so a thread that still computes would meet destroyed objects.
-void shut_down_all() {
-    std::set<Environment *> left;
-    {
-        std::lock_guard<std::mutex> lock(all_mutex);
-        left = all;
-    }
-    for (Environment *const environment : left) environment->pool.shut_down();
-}
 
 void job_done(void *owner, std::shared_ptr<Job> job) {
     auto *const environment = static_cast<Environment *>(owner);
@@ -50,15 +34,6 @@ Environment::Environment(napi_env env, napi_value runtime) : env(env), pool(job_
     check(napi_get_arraybuffer_info(env, value_of(scratch_buffer_), &scratch, &size));
     // Registered after the wake-up's own hook, so that it runs before it: no thread is left to use it.
     check(napi_add_env_cleanup_hook(env, [](void *self) { static_cast<Environment *>(self)->pool.shut_down(); }, this));
-    static const int registered = std::atexit(shut_down_all);
-    (void)registered;
-    std::lock_guard<std::mutex> lock(all_mutex);
-    all.insert(this);
-}
-
-Environment::~Environment() {
-    std::lock_guard<std::mutex> lock(all_mutex);
-    all.erase(this);
 }
 
 void Environment::check(napi_status status) const {

@@ -21,7 +21,6 @@ struct Thrown {};
 class Environment {
   public:
     Environment(napi_env env, napi_value runtime);
-    ~Environment();
     Environment(const Environment &) = delete;
     Environment &operator=(const Environment &) = delete;
 

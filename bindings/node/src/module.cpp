@@ -62,6 +62,12 @@ napi_value close_handle_async(Entry &entry) {
 
 napi_value is_closed(Entry &entry) { return Results(entry.environment).boolean(external<Box>(entry).closed); }
 
+// The end of the environment: no thread of ours may compute while the process destroys the library's objects.
+napi_value shut_down(Entry &entry) {
+    entry.environment.pool.shut_down();
+    return Results(entry.environment).undefined();
+}
+
 // Jobs
 
 napi_value make_control(Entry &entry) {
@@ -131,6 +137,7 @@ napi_value load(napi_env env, napi_callback_info info) noexcept {
         module.add("close", entry<close_handle>);
         module.add("closeAsync", entry<close_handle_async>);
         module.add("isClosed", entry<is_closed>);
+        module.add("shutDown", entry<shut_down>);
         module.add("control", entry<make_control>);
         module.add("cancel", entry<cancel_job>);
         module.add("takePieces", entry<take_pieces>);

@@ -19,26 +19,26 @@ async function until(condition, ms = 5000) {
   }
 }
 
-/** Lets the garbage collector take what nobody reaches, until `count` objects of the library are left. */
-async function collected(count = 0) {
+/** Lets the garbage collector take what nobody reaches, until `count` objects of a library are left. */
+async function collected(count = 0, binding = fixture) {
   await until(() => {
     global.gc();
-    return fixture.liveObjects() <= count;
+    return binding.liveObjects() <= count;
   });
 }
 
 /** Number of objects that somebody reaches. */
-async function reached() {
+async function reached(binding = fixture) {
   for (let i = 0; i < 3; ++i) {
     global.gc();
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  return fixture.liveObjects();
+  return binding.liveObjects();
 }
 
 /** Stands at the end of a file: its tests leave nothing of the library behind. */
-function nothingIsLeft() {
-  after(() => collected());
+function nothingIsLeft(binding = fixture) {
+  after(() => collected(0, binding));
 }
 
 module.exports = { FOREVER, collected, fixture, nothingIsLeft, reached, until };

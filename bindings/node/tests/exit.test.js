@@ -1,0 +1,37 @@
+'use strict';
+// A process that ends in the midst of a generation ends at once, with its exit code, and says nothing.
+
+const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const path = require('node:path');
+const { test } = require('node:test');
+
+const program = path.join(__dirname, 'programs', 'exit.js');
+const TIMES = 50;
+
+function run(how, code) {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, how, `${code}`], { timeout: 60_000 }, (error, stdout, stderr) => {
+      resolve({ code: error ? (error.signal ?? error.code) : 0, stdout, stderr });
+    });
+  });
+}
+
+test(`process.exit, ${TIMES} times`, async () => {
+  for (let i = 0; i < TIMES; ++i) {
+    const code = i % 7;
+    assert.deepEqual(await run('exit', code), { code, stdout: 'running\n', stderr: '' });
+  }
+});
+
+test('process.exit in a callback of the library', async () => {
+  for (let i = 0; i < 10; ++i) assert.deepEqual(await run('callback', i), { code: i, stdout: 'running\n', stderr: '' });
+});
+
+test('an uncaught error', async () => {
+  for (let i = 0; i < 10; ++i) {
+    const { code, stdout, stderr } = await run('throw', 0);
+    assert.deepEqual([code, stdout], [1, 'running\n']);
+    assert.match(stderr, /Error: on purpose\n/);
+  }
+});

@@ -13,8 +13,7 @@ use Mullama\LibraryException;
  */
 final class Library
 {
-    // Of dlopen, where it knows it: the library stays mapped although FFI closes it at the end of each request.
-    private const STAY = ['Linux' => 0x1001, 'Darwin' => 0x81];
+    private const RTLD_LAZY = 1;
 
     /**
      * @param array{int, int} $required The oldest ABI that has everything.
@@ -101,10 +100,11 @@ final class Library
         return new LibraryException($sentence, 0, $cause);
     }
 
+    /** Opens the library once more, for good: FFI closes it at the end of each request, and its threads may still live. */
     private static function pin(string $path): void
     {
-        if (isset(self::STAY[\PHP_OS_FAMILY])) {
-            \FFI::cdef('void *dlopen(const char *path, int flags);')->dlopen($path, self::STAY[\PHP_OS_FAMILY]);
+        if (\PHP_OS_FAMILY !== 'Windows') {
+            \FFI::cdef('void *dlopen(const char *path, int flags);')->dlopen($path, self::RTLD_LAZY);
         }
     }
 

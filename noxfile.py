@@ -37,6 +37,8 @@ CONFORMANCE = ROOT / "build" / "conformance"
 QUESTION = "What is a library, in one short paragraph?"
 # What the tests compare with: llama.cpp's own programs, from the same build.
 REFERENCE_TOOLS = ["llama-completion"]
+# Tests of the library's own objects (abi/cmake/object_tests.cmake).
+OBJECT_TESTS = ["backend-abort-test"]
 BENCHMARK_TOOLS = ["llama-bench", "llama-completion"]
 
 nox.options.sessions = ["test"]
@@ -206,7 +208,7 @@ def pytest(session: nox.Session) -> None:
     need(session, "test", "codegen", "wheel")
     with reported(session):
         toolchain.require(toolchain.FOR_TESTS, note)
-        LIBRARY.tools(REFERENCE_TOOLS)
+        LIBRARY.tools([*REFERENCE_TOOLS, *OBJECT_TESTS])
     run(session, PYTHON, "-m", "pytest", *session.posargs)
 
 

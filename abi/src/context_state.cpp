@@ -2,7 +2,10 @@
 #include "context_state.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <future>
+#include <thread>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -99,6 +102,18 @@ void require_memory_for(const llama_model *model, const llama_context_params &pa
     }
 }
 
+// Ends the threads of a pool whose computation an exception has left. They wait for the thread that is gone, if it had
+// begun, and cannot be told: then they are left behind. False in that case.
+bool end_abandoned(std::unique_ptr<ggml_threadpool, threadpool_deleter> pool) {
+    std::promise<void> promise;
+    std::future<void> ended = promise.get_future();
+    std::thread([pool = std::move(pool), promise = std::move(promise)]() mutable {
+        pool.reset();
+        promise.set_value();
+    }).detach();
+    return ended.wait_for(std::chrono::seconds(1)) == std::future_status::ready;
+}
+
 }  // namespace
 
 context_state::context_state(std::shared_ptr<model_resource> given, const mullama_context_options &options)
@@ -135,10 +150,14 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
 
     require_memory_for(model->model.get(), params);
     log_capture captured;
+    const int aborts = abort_count();
     context_.reset(llama_init_from_model(model->model.get(), params));
     captured.add_line();
     if (!context_) {
         const std::string reasons = captured.errors("llama.cpp gave no reason");
+        if (abort_count() != aborts) {  // llama.cpp has caught it
+            throw failure(MULLAMA_E_INTERNAL, "a check inside llama.cpp failed, so the context cannot be created: " + reasons + "; the model may be damaged");
+        }
         const bool memory = reasons.find("alloc") != std::string::npos || reasons.find("buffer") != std::string::npos;
         throw failure(memory ? MULLAMA_E_OUT_OF_MEMORY : MULLAMA_E_UNSUPPORTED, "the context cannot be created: " + reasons);
     }
@@ -156,6 +175,12 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
 
 context_state::~context_state() {
     if (context_) llama_detach_threadpool(context_.get());
+    if (broken_ && !end_abandoned(std::move(threadpool_))) {
+        // Those threads may still read and write what the context and the model hold.
+        context_.release();
+        new std::shared_ptr<model_resource>(model);
+        return;
+    }
     context_.reset();
     threadpool_.reset();
 #ifdef __GLIBC__
@@ -224,7 +249,13 @@ void context_state::run(llama_batch batch, bool encode) {
     if (!encode) require_encoded();
     ++evaluations_;
     log_capture captured;
-    const int32_t outcome = encode ? llama_encode(context_.get(), batch) : llama_decode(context_.get(), batch);
+    int32_t outcome = 0;
+    try {
+        outcome = encode ? llama_encode(context_.get(), batch) : llama_decode(context_.get(), batch);
+    } catch (...) {
+        broken_ = true;
+        throw;
+    }
     if (outcome == 0) {
         // Where embeddings are pooled, llama.cpp hands the decoder a buffer that nothing was written to.
         if (encode) encoded_ = llama_pooling_type(context_.get()) == LLAMA_POOLING_TYPE_NONE;

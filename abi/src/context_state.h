@@ -110,6 +110,7 @@ class context_state {
     int32_t type_k_, type_v_, n_threads_, n_threads_batch_;
     bool embeddings_;
     bool encoded_ = false, has_logits_ = false;
+    bool broken_ = false;  // an exception has left llama.cpp in the midst of an evaluation
     std::atomic<bool> cancelled_{false};
     const std::atomic<bool> *also_cancelled_ = nullptr;
     std::vector<std::vector<llama_token>> held_;

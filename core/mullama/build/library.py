@@ -62,7 +62,7 @@ class Library:
         self._install(prefix)
 
     def tools(self, names: list[str]) -> list[Path]:
-        """Builds llama.cpp's own programs from the same objects: what the tests and benchmarks compare with."""
+        """Builds further programs from the same objects: llama.cpp's own, which the library is compared with, and tests."""
         self.build()
         self._compile(*names)
         return [self.folder / "bin" / name for name in names]

@@ -307,6 +307,10 @@ int32_t mullama_context_memory_copy(mullama_context *context, int32_t source, in
         if (llama_n_seq_max(state->llama()) > 1 && (start > 0 || (end >= 0 && end < last)) && info_of(*state).n_ctx != info_of(*state).n_ctx_sequence) {
             throw failure(MULLAMA_E_UNSUPPORTED, "part of a sequence can be copied only in a context with unified_kv; copy all of it, or create the context so");
         }
+        if (end > start && end < last && !state->has_window_of(source, end)) {
+            throw failure(MULLAMA_E_UNSUPPORTED, "the memory has forgotten part of the sliding window in front of position " + std::to_string(end) +
+                                                     ", so the copy could not be gone on from; copy up to the end, or create the context with full_swa");
+        }
         llama_memory_seq_cp(state->require_memory(), source, target, start, end);
         std::vector<llama_token> held;
         if (start == 0) {

@@ -14,6 +14,7 @@
 #include "common.h"
 #include "llama-context.h"
 #include "llama-ext.h"
+#include "llama-kv-cache-iswa.h"
 #include "llama-model.h"
 #include "text.h"
 
@@ -518,17 +519,31 @@ void context_state::hold(int32_t sequence, std::vector<llama_token> tokens) {
     held_[sequence] = std::move(tokens);
 }
 
+bool context_state::has_window_of(int32_t sequence, llama_pos position) const {
+    const llama_hparams &facts = model->model->hparams;
+    if (facts.swa_type == LLAMA_SWA_TYPE_NONE || facts.n_swa == 0) return true;
+    llama_memory_t memory = require_memory();
+    const llama_pos window_start = llama_memory_seq_pos_min(memory, sequence);
+    // What the caller removed from the front is in no layer; only what the other layers still have can be missing.
+    const auto *cache = dynamic_cast<const llama_kv_cache_iswa *>(memory);
+    const llama_pos start = cache ? cache->get_base()->seq_pos_min(sequence) : 0;
+    if (window_start <= start) return true;
+    return window_start < position && llama_hparams::is_masked_swa(facts.n_swa, facts.swa_type, window_start - 1, position);
+}
+
 bool context_state::remove(int32_t sequence, llama_pos start, llama_pos end) {
     llama_memory_t memory = require_memory();
-    // llama.cpp reports success for positions in front of the last one, which a recurrent state cannot forget.
-    if (llama_model_is_recurrent(model->model.get()) || llama_model_is_hybrid(model->model.get())) {
-        for (size_t one = 0; one < held_.size(); ++one) {
-            if (sequence >= 0 && one != static_cast<size_t>(sequence)) continue;
-            const llama_pos last = llama_memory_seq_pos_max(memory, one);
-            const bool whole = start <= 0 && (end < 0 || end > last);
-            const bool nothing = start > last || (end >= 0 && end <= std::max(start, 0));
-            if (!whole && !nothing) return false;
-        }
+    // llama.cpp reports success in both cases: for positions in front of the last one, which a recurrent state cannot
+    // forget, and for an end whose sliding window is gone.
+    const bool has_state = llama_model_is_recurrent(model->model.get()) || llama_model_is_hybrid(model->model.get());
+    for (size_t one = 0; one < held_.size(); ++one) {
+        if (sequence >= 0 && one != static_cast<size_t>(sequence)) continue;
+        const llama_pos last = llama_memory_seq_pos_max(memory, one);
+        const bool to_the_end = end < 0 || end > last;
+        const bool whole = start <= 0 && to_the_end;
+        const bool nothing = start > last || (end >= 0 && end <= std::max(start, 0));
+        if (whole || nothing) continue;
+        if (has_state || (to_the_end && !has_window_of(one, start))) return false;
     }
     const bool removed = llama_memory_seq_rm(memory, sequence, start, end);
     if (removed) forget_after(sequence, start);

@@ -90,7 +90,11 @@ class context_state {
     const std::vector<llama_token> &held(int32_t sequence) const { return held_[sequence]; }
     void forget_after(int32_t sequence, llama_pos position);
     void hold(int32_t sequence, std::vector<llama_token> tokens);
+    // False where the memory cannot: it is then as before.
     bool remove(int32_t sequence, llama_pos start, llama_pos end);
+    // Whether evaluation could go on at a position in front of the end: a sliding window that is not kept whole has
+    // forgotten what lies far enough behind the end.
+    bool has_window_of(int32_t sequence, llama_pos position) const;
     // Grows with every change of the sequence, and with every evaluation: how a generation sees that others were here.
     uint64_t revision(int32_t sequence) const { return revisions_[sequence]; }
     uint64_t evaluations() const { return evaluations_; }

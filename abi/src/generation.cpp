@@ -125,12 +125,8 @@ void generation_state::begin(context_state &context) {
         const size_t most = std::min(held.size(), prompt.size() - 1);
         while (reused < most && held[reused] == prompt[reused]) ++reused;
     }
-    const int32_t n_swa = llama_model_n_swa(context.model->model.get());
-    if (reused && n_swa > 0 && llama_memory_seq_pos_min(context.require_memory(), sequence) > std::max<llama_pos>(0, static_cast<llama_pos>(reused) - n_swa)) {
-        reused = 0;  // the sliding window has already moved past what the prefix needs
-    }
     if (context.end_of(sequence) > static_cast<llama_pos>(reused) && !context.remove(sequence, static_cast<llama_pos>(reused), -1)) {
-        reused = 0;  // a recurrent memory cannot go back
+        reused = 0;  // a recurrent memory cannot go back, nor one whose sliding window has moved on
         context.remove(sequence, 0, -1);
     }
     n_evaluated_ = reused;

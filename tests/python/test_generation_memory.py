@@ -329,3 +329,99 @@ def test_a_prefix_is_reused_only_where_the_memory_still_has_all_it_needs(tiny, n
             assert n_reused in (0, length)
             if name == "gemma3" and (full_swa or length >= 600):
                 assert n_reused == length
+
+
+# A sliding window that is not kept whole
+
+N_SWA = 16
+WINDOWED = {"n_ctx": 1024, "n_ubatch": 16, "n_threads": 1, "full_swa": False}
+
+
+@pytest.fixture(scope="module")
+def gemma3(tiny):
+    with mullama.Model(tiny / "gemma3.gguf") as model:
+        yield model
+
+
+def filled(model, count, **options):
+    context = model.create_context(**{**WINDOWED, **options})
+    context.decode(words(count))
+    return context
+
+
+def logits_of(context, token):
+    context.decode([token])
+    return context.logits().copy()
+
+
+def test_what_the_sliding_window_still_needs_can_be_removed_and_no_more(gemma3):
+    """Going back is possible to any position whose window is whole, and refused one position further."""
+    with filled(gemma3, 700) as context:
+        window_start = context.memory_min()
+        assert 0 < window_start < 700 - N_SWA
+        last_possible = window_start + N_SWA - 1  # it looks at itself and at the 15 positions before
+        for start in (1, window_start, last_possible - 1):
+            assert not context.memory_remove(0, start), start
+            assert not context.memory_remove(-1, start), start
+            assert (context.memory_min(), context.memory_max()) == (window_start, 699)
+        assert context.memory_remove(0, last_possible)
+        assert context.memory_max() == last_possible - 1
+        found = logits_of(context, 10)
+    with filled(gemma3, last_possible, full_swa=True) as whole:
+        np.testing.assert_allclose(found, logits_of(whole, 10), atol=0.02)
+
+
+def test_a_sliding_window_that_moved_on_does_not_hinder_other_removals(gemma3):
+    with filled(gemma3, 700) as context:
+        assert context.memory_remove(0, 700)  # nothing is there
+        assert context.memory_remove(0, 100, 200)  # the end stays
+        assert context.memory_remove(0)
+        assert context.memory_max() == -1
+        context.decode(words(100))
+        assert context.memory_remove(0, 1)  # the window has not moved on yet
+        assert context.memory_max() == 0
+
+
+def test_a_front_that_was_removed_by_hand_is_not_missed(gemma3):
+    with filled(gemma3, 700) as context:
+        front = context.memory_min()
+        assert context.memory_remove(0, 0, front)
+        assert context.memory_remove(0, front + 1)
+        assert context.memory_max() == front
+
+
+def test_a_window_that_is_kept_whole_can_go_back_anywhere(gemma3):
+    with filled(gemma3, 700, full_swa=True) as context:
+        assert context.memory_remove(0, 20)
+        found = logits_of(context, 10)
+    with filled(gemma3, 20) as other:
+        np.testing.assert_allclose(found, logits_of(other, 10), atol=0.02)
+
+
+def test_part_of_a_sequence_is_copied_only_with_its_window(gemma3):
+    with filled(gemma3, 700, n_sequences=2, unified_kv=True) as context:
+        end = context.memory_min() + N_SWA - 1
+        with pytest.raises(mullama.ArgumentError, match=f"sliding window in front of position {end - 1}"):
+            context.memory_copy(0, 1, 0, end - 1)
+        assert context.memory_max(1) == -1
+        context.memory_copy(0, 1, 0, end)
+        assert context.memory_max(1) == end - 1
+        context.memory_copy(0, 1)
+
+
+@pytest.mark.parametrize("full_swa", [True, False])
+def test_a_decode_that_fails_on_the_way_goes_back_where_the_window_allows_it_and_else_tells(gemma3, full_swa):
+    """1024 cells are shared, 700 taken: a decode of 400 tokens behind 100 others ends after 14 ubatches of 16."""
+    prompt = words(500)
+    with filled(gemma3, 100, n_sequences=2, unified_kv=True, full_swa=full_swa) as context:
+        context.decode(words(700, seed=1), sequence=1)
+        with pytest.raises(mullama.ResourceError, match="no room for 16 more tokens"):
+            context.decode(prompt[100:])
+        assert context.memory_max() == (99 if full_swa else 100 + 14 * 16 - 1)
+        if not full_swa:
+            assert not context.memory_remove(0, 100)
+        context.memory_remove(1)
+        found, result = complete(context, prompt)
+        assert result.n_reused == (100 if full_swa else 100 + 14 * 16)
+    with gemma3.create_context(**WINDOWED) as other:
+        assert found == complete(other, prompt)[0]

@@ -50,10 +50,17 @@ struct generation_request {
     int32_t n_dropped = 0;
 };
 
+// Tokens at the start that neither truncation nor shifting drops: as many as asked for, and BOS, which models lean on.
+size_t n_spared(const generation_request &request, const model_resource &model) {
+    const bool has_bos = request.prompt[0] == llama_vocab_bos(model.vocab);
+    return std::max<size_t>(request.options.n_keep, has_bos);
+}
+
 class generation_state {
   public:
     generation_state(std::shared_ptr<context_core> context, const model_resource &model, generation_request request, std::unique_ptr<sampler_chain> own, std::shared_ptr<sampler_core> given)
-        : context_(std::move(context)), n_vocab_(model.n_vocab), request_(std::move(request)), own_sampler_(std::move(own)), given_sampler_(std::move(given)), release_(request_.stops) {}
+        : context_(std::move(context)), n_vocab_(model.n_vocab), request_(std::move(request)),
+          banned_(request_.options.ignore_eos ? model.end_tokens : std::vector<llama_token>()), own_sampler_(std::move(own)), given_sampler_(std::move(given)), release_(request_.stops) {}
 
     void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
 
@@ -146,7 +153,7 @@ void generation_state::make_room(context_state &context) {
         return;
     }
     const int32_t sequence = request_.options.sequence;
-    const llama_pos keep = std::min<llama_pos>(request_.options.n_keep, end_ / 2);
+    const llama_pos keep = std::min<llama_pos>(n_spared(request_, *context.model), end_ / 2);
     const llama_pos forgotten = std::max<llama_pos>(1, (end_ - keep) / 2);
     llama_memory_t memory = context.require_memory();
     if (!llama_memory_seq_rm(memory, sequence, keep, keep + forgotten)) throw failure(MULLAMA_E_DECODE_FAILED, "the memory of this model cannot forget a part of a sequence");
@@ -393,9 +400,8 @@ void fit(generation_request &request, const context_state &context) {
     }
     const size_t room = options.max_tokens < 0 ? n_ctx / 2 : std::min<size_t>(std::max(options.max_tokens, 1), n_ctx / 2);
     const size_t kept = n_ctx - room;
-    size_t start = options.n_keep;
+    size_t start = n_spared(request, *context.model);
     if (options.overflow == MULLAMA_OVERFLOW_TRUNCATE_MIDDLE) start = std::max(start, kept / 2);
-    if (prompt[0] == llama_vocab_bos(context.model->vocab)) start = std::max<size_t>(start, 1);
     if (start >= kept) {
         throw failure(MULLAMA_E_INVALID_ARGUMENT, "generate_options.n_keep is " + std::to_string(options.n_keep) + ", but only " + std::to_string(kept) + " tokens of the prompt fit; keep fewer");
     }

@@ -127,6 +127,7 @@ def test_a_prompt_that_fills_the_context_still_gets_one_token(context):
         ({"overflow": "truncate_middle"}, 108, 300 - 216),
         ({"overflow": "truncate_middle", "n_keep": 150}, 150, 300 - 216),
         ({"overflow": "shift", "n_keep": 20}, 20, 300 - 216),
+        ({"overflow": "shift"}, 1, 300 - 216),
         ({"overflow": "truncate_start", "max_tokens": -1}, 1, 300 - 128),
         ({"overflow": "truncate_start", "max_tokens": 200}, 1, 300 - 128),
     ],
@@ -177,6 +178,31 @@ def test_after_a_shift_the_text_follows_from_what_is_left(llama, context):
                 other.memory_shift(0, 16 + 120, -1, -120)
             other.decode(expected[-1:])
     assert result.n_shifted == 120 and found == expected
+
+
+@pytest.mark.parametrize("n_keep", [0, 1])
+def test_shifting_spares_bos_as_truncation_does(llama, context, n_keep):
+    prompt = words(250)
+    found, result = complete(context, prompt, 60, overflow="shift", n_keep=n_keep)
+    assert result.n_shifted == 127  # half of the 255 positions behind BOS
+    with llama.create_context(n_ctx=256, n_threads=1) as other:
+        other.decode(prompt)
+        expected = []
+        for _ in range(60):
+            expected.append(int(np.argmax(other.logits())))
+            if other.memory_max() + 1 == 256:
+                other.memory_remove(0, 1, 1 + 127)
+                other.memory_shift(0, 1 + 127, -1, -127)
+            other.decode(expected[-1:])
+    assert found == expected
+    assert complete(context, prompt)[1].n_reused == 1  # BOS is still there
+
+
+def test_a_prompt_without_bos_is_shifted_from_its_first_token_on(context):
+    prompt = words(251)[1:]
+    _, result = complete(context, prompt, 60, overflow="shift")
+    assert result.n_shifted == 128
+    assert complete(context, prompt)[1].n_reused == 0
 
 
 def test_after_a_shift_only_the_kept_start_serves_as_a_prefix(context, fresh):

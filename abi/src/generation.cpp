@@ -3,7 +3,6 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <limits>
 
 #include "backend.h"
 #include "context_state.h"
@@ -94,6 +93,7 @@ class generation_state {
     const std::shared_ptr<context_core> context_;
     const size_t n_vocab_;
     generation_request request_;
+    const std::vector<llama_token> banned_;  // never chosen
     const std::unique_ptr<sampler_chain> own_sampler_;
     const std::shared_ptr<sampler_core> given_sampler_;
     text_release release_;
@@ -228,11 +228,8 @@ generation_state::state generation_state::prepare(const deadline &until) {
             return state::ended;
         }
         ready_ = true;
-        float *logits = const_cast<float *>(context->logits(-1));
+        const float *logits = context->logits(-1);
         if (request_.options.logprobs >= 0) note_logprobs(logits);
-        if (request_.options.ignore_eos) {
-            for (llama_token token : context->model->end_tokens) logits[token] = -std::numeric_limits<float>::infinity();
-        }
         current_logits_ = logits;
     }
     if (request_.options.max_tokens >= 0 && static_cast<int64_t>(tokens_.size()) >= request_.options.max_tokens) {
@@ -277,7 +274,7 @@ const float *generation_state::logits() {
 llama_token generation_state::choose() {
     const float *logits = this->logits();
     const stopwatch timed(sample_ms_);
-    return own_sampler_ ? own_sampler_->choose(logits) : given_sampler_->enter()->choose(logits);
+    return own_sampler_ ? own_sampler_->choose(logits, banned_) : given_sampler_->enter()->choose(logits, banned_);
 }
 
 mullama_token_event generation_state::event_of(llama_token token, std::string text) {

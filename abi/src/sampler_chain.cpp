@@ -189,19 +189,19 @@ void sampler_chain::require_vocabulary_of(const model_resource &other) const {
     }
 }
 
-void sampler_chain::fill(const float *logits) {
+void sampler_chain::fill(const float *logits, const std::vector<llama_token> &banned) {
     const int32_t n_vocab = model->n_vocab;
     candidates_.resize(n_vocab);
     bool finite = true;  // NaN and infinity would end in sorts without an order
-    float largest = minus_infinity;
     for (llama_token token = 0; token < n_vocab; ++token) {
         const float logit = logits[token];
         finite &= logit <= FLT_MAX;
-        largest = logit > largest ? logit : largest;
         candidates_[token] = {token, logit, 0.0f};
     }
     if (!finite) throw failure(MULLAMA_E_INVALID_ARGUMENT, "the logits hold NaN or infinity; the model's weights may be damaged");
-    if (largest == minus_infinity) throw failure(MULLAMA_E_INVALID_ARGUMENT, "every logit is minus infinity: no token is left to choose");
+    for (llama_token token : banned) candidates_[token].logit = minus_infinity;
+    const auto is_possible = [](const llama_token_data &candidate) { return candidate.logit > minus_infinity; };
+    if (std::none_of(candidates_.begin(), candidates_.end(), is_possible)) throw failure(MULLAMA_E_INVALID_ARGUMENT, "every logit is minus infinity: no token is left to choose");
 }
 
 llama_token sampler_chain::run() {
@@ -216,11 +216,11 @@ llama_token sampler_chain::run() {
     return chosen.id;
 }
 
-llama_token sampler_chain::choose(const float *logits) {
-    fill(logits);
+llama_token sampler_chain::choose(const float *logits, const std::vector<llama_token> &banned) {
+    fill(logits, banned);
     const llama_token token = run();
     if (!grammar_ || allows(grammar_.get(), token)) return token;
-    fill(logits);
+    fill(logits, banned);
     llama_token_data_array candidates{candidates_.data(), candidates_.size(), -1, false};
     llama_sampler_apply(grammar_.get(), &candidates);
     return run();

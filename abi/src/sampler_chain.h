@@ -32,8 +32,8 @@ class sampler_chain {
     // Logits of another vocabulary have another length.
     void require_vocabulary_of(const model_resource &other) const;
 
-    // Chooses from logits of the whole vocabulary; records nothing.
-    llama_token choose(const float *logits);
+    // Chooses from logits of the whole vocabulary, but none of the banned tokens; records nothing.
+    llama_token choose(const float *logits, const std::vector<llama_token> &banned = {});
     // The logits after the chain, -infinity for dropped tokens; changes nothing.
     std::vector<float> apply(const float *logits) const;
     void accept(llama_token token);
@@ -43,7 +43,7 @@ class sampler_chain {
     std::unique_ptr<sampler_chain> clone() const;
 
   private:
-    void fill(const float *logits);
+    void fill(const float *logits, const std::vector<llama_token> &banned = {});
     void apply_steps(llama_token_data_array &candidates) const;
     llama_token run();
 

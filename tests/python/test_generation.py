@@ -160,6 +160,29 @@ def test_ignore_eos_never_chooses_an_end_token(llama, context):
     assert text == plain and text.result.n_generated == 20
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["options", "sampler"])
+def test_ignore_eos_leaves_the_logits_as_the_model_gave_them(llama, context, fresh, own):
+    end = VOCABULARY.id("</s>")
+    other = fresh()
+    other.decode(llama.tokenize(PROMPT))
+    expected = other.logits()
+    biased = {"bias_tokens": [end], "biases": [1000.0], **GREEDY}
+    sampler = llama.create_sampler(**biased) if own else None
+    with context.start_generation(PROMPT, ignore_eos=True, **({"sampler": sampler} if own else biased)) as generation:
+        generation.prepare()
+        assert np.isfinite(expected[end])
+        np.testing.assert_array_equal(generation.logits(), expected)
+        assert generation.choose() != end
+        np.testing.assert_array_equal(context.logits(), expected)
+
+
+def test_where_only_ends_are_left_to_choose_ignore_eos_is_an_error(context):
+    end = VOCABULARY.id("</s>")
+    with pytest.raises(mullama.Error, match="leave no token to choose"):
+        context.generate(PROMPT, ignore_eos=True, grammar='root ::= ""', **GREEDY)
+    assert context.generate(PROMPT, max_tokens=1, bias_tokens=[end], biases=[1000.0], **GREEDY).result.n_generated == 1
+
+
 def test_stop_tokens_end_the_text_and_are_not_shown(context):
     with context.start_generation(PROMPT, max_tokens=20, **GREEDY) as generation:
         generation.run()

@@ -1375,7 +1375,9 @@ MULLAMA_API int32_t mullama_context_set_causal_attention(mullama_context *contex
 
 /**
  * Evaluates tokens of one sequence, in as many batches as it takes. Afterwards mullama_context_logits() gives
- * the requested outputs. On an error or a cancel the sequence is as it was before.
+ * the requested outputs. On an error or a cancel the sequence is as it was before, except where the memory
+ * cannot go back to that (recurrent and hybrid models, a sliding window that has moved on): there it keeps
+ * what was evaluated until then, and mullama_context_memory_max() tells how much.
  *
  * May take long: it computes. mullama_context_cancel() ends it early.
  *
@@ -1496,7 +1498,8 @@ MULLAMA_API int32_t mullama_context_sequence_embeddings(mullama_context *context
  * @param sequence The sequence; -1: all of them.
  * @param start First position. Default: 0.
  * @param end Position behind the last; -1: up to the end. Default: -1.
- * @param out Whether it was done; recurrent memory can only forget a sequence whole.
+ * @param out Whether it was done. Recurrent memory can only forget a sequence whole, and without
+ *     mullama_context_options.full_swa the end can only go back to where the sliding window is still whole.
  * @return MULLAMA_OK, or MULLAMA_E_CLOSED, MULLAMA_E_BUSY, MULLAMA_E_OUT_OF_RANGE,
  *     MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.
  */
@@ -1504,7 +1507,8 @@ MULLAMA_API int32_t mullama_context_memory_remove(mullama_context *context, int3
     int32_t end, int32_t *out, mullama_error **err);
 
 /**
- * Lets another sequence share the positions [start, end) of a sequence.
+ * Lets another sequence share the positions [start, end) of a sequence. Part of a sequence needs
+ * mullama_context_options.unified_kv, and a sliding window that is still whole in front of the end.
  *
  * @param source The sequence to copy.
  * @param target The sequence that gets them.
@@ -2237,7 +2241,7 @@ enum {
     /** Drop as many tokens from the middle of the prompt; the answer ends when the context is full. */
     MULLAMA_OVERFLOW_TRUNCATE_MIDDLE = 2,
     /**
-     * Like truncate_start, and while generating forget the older half after the first
+     * Like truncate_start, and while generating forget the older half behind the first
      * mullama_generate_options.n_keep tokens and go on.
      */
     MULLAMA_OVERFLOW_SHIFT = 3
@@ -2340,7 +2344,7 @@ typedef struct mullama_generate_options {
     /** Tokens that end the generation, besides the model's own; never part of the output. Shape [n]. */
     const int32_t *stop_tokens;
     size_t stop_tokens_len;
-    /** Never choose a token that ends the generation. Default: 0. */
+    /** Never choose a token that ends the generation. The logits stay as the model gave them. Default: 0. */
     int32_t ignore_eos;
     /**
      * Also give the log probability of each token, and of this many most likely ones; unset: none. Default:
@@ -2358,8 +2362,8 @@ typedef struct mullama_generate_options {
     /** What to do when the tokens do not fit. Default: MULLAMA_OVERFLOW_ERROR. One of MULLAMA_OVERFLOW_*. */
     mullama_overflow overflow;
     /**
-     * Tokens at the start of the prompt that truncation and shifting spare. Unit: tokens. Default: 0. Range:
-     * at least 0.
+     * Tokens at the start of the prompt that truncation and shifting spare; a BOS at the start is always
+     * spared. Unit: tokens. Default: 0. Range: at least 0.
      */
     int32_t n_keep;
     /** The sequence of the context to use. Default: 0. Range: at least 0. */

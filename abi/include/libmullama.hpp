@@ -447,7 +447,7 @@ enum class Overflow : std::int32_t {
     truncate_start = 1,
     /// Drop as many tokens from the middle of the prompt; the answer ends when the context is full.
     truncate_middle = 2,
-    /// Like truncate_start, and while generating forget the older half after the first
+    /// Like truncate_start, and while generating forget the older half behind the first
     /// `GenerateOptions::n_keep` tokens and go on.
     shift = 3,
 };
@@ -950,7 +950,7 @@ struct GenerateOptions {
     std::vector<std::string> stop = {};
     /// Tokens that end the generation, besides the model's own; never part of the output. Shape [n].
     std::vector<std::int32_t> stop_tokens = {};
-    /// Never choose a token that ends the generation.
+    /// Never choose a token that ends the generation. The logits stay as the model gave them.
     bool ignore_eos = false;
     /// Also give the log probability of each token, and of this many most likely ones; unset: none. At most
     /// 100.
@@ -965,7 +965,8 @@ struct GenerateOptions {
     bool reuse_prefix = true;
     /// What to do when the tokens do not fit.
     Overflow overflow = Overflow::error;
-    /// Tokens at the start of the prompt that truncation and shifting spare. In tokens. At least 0.
+    /// Tokens at the start of the prompt that truncation and shifting spare; a BOS at the start is always
+    /// spared. In tokens. At least 0.
     std::int32_t n_keep = 0;
     /// The sequence of the context to use. At least 0.
     std::int32_t sequence = 0;
@@ -1354,8 +1355,9 @@ class Context : public detail::Handle<mullama_context, mullama_context_close, mu
     void set_causal_attention(bool causal);
 
     /// Evaluates tokens of one sequence, in as many batches as it takes. Afterwards `Context::logits()` gives the
-    /// requested outputs. On an error or a cancel the sequence is as it was before. `Context::cancel()` ends it
-    /// early.
+    /// requested outputs. On an error or a cancel the sequence is as it was before, except where the memory cannot
+    /// go back to that (recurrent and hybrid models, a sliding window that has moved on): there it keeps what was
+    /// evaluated until then, and `Context::memory_max()` tells how much. `Context::cancel()` ends it early.
     ///
     /// @param tokens The token ids; at least one. Shape [n].
     /// @param options Where they go and what is wanted.
@@ -1461,12 +1463,14 @@ class Context : public detail::Handle<mullama_context, mullama_context_close, mu
     /// @param sequence The sequence; -1: all of them.
     /// @param start First position.
     /// @param end Position behind the last; -1: up to the end.
-    /// @return Whether it was done; recurrent memory can only forget a sequence whole.
+    /// @return Whether it was done. Recurrent memory can only forget a sequence whole, and without
+    ///     `ContextOptions::full_swa` the end can only go back to where the sliding window is still whole.
     /// @throws ArgumentError closed, out_of_range.
     /// @throws ResourceError busy.
     bool memory_remove(std::int32_t sequence, std::int32_t start = 0, std::int32_t end = -1);
 
-    /// Lets another sequence share the positions [start, end) of a sequence.
+    /// Lets another sequence share the positions [start, end) of a sequence. Part of a sequence needs
+    /// `ContextOptions::unified_kv`, and a sliding window that is still whole in front of the end.
     ///
     /// @param source The sequence to copy.
     /// @param target The sequence that gets them.

@@ -216,8 +216,10 @@ func (c *Context) SetCausalAttention(causal bool) error {
 }
 
 // Decode evaluates tokens of one sequence, in as many batches as it takes. Afterwards [Context.Logits] gives the
-// requested outputs. On an error or a cancel the sequence is as it was before. When ctx is over, the call ends with an
-// error that is [ErrCancelled] and that of ctx.
+// requested outputs. On an error or a cancel the sequence is as it was before, except where the memory cannot go back
+// to that (recurrent and hybrid models, a sliding window that has moved on): there it keeps what was evaluated until
+// then, and [Context.MemoryMax] tells how much. When ctx is over, the call ends with an error that is [ErrCancelled]
+// and that of ctx.
 //
 //   - tokens: The token ids; at least one. Shape [n].
 //
@@ -410,7 +412,8 @@ func (c *Context) SequenceEmbeddings(options ...SequenceEmbeddingsOption) ([]flo
 // MemoryRemove forgets the positions [start, end) of a sequence.
 //
 //   - sequence: The sequence; -1: all of them.
-//   - It gives: Whether it was done; recurrent memory can only forget a sequence whole.
+//   - It gives: Whether it was done. Recurrent memory can only forget a sequence whole, and without [WithFullSWA] the
+//     end can only go back to where the sliding window is still whole.
 //
 // Options: [WithStart], [WithEnd].
 //
@@ -430,7 +433,8 @@ func (c *Context) MemoryRemove(sequence int32, options ...MemoryRemoveOption) (b
 	return out != 0, nil
 }
 
-// MemoryCopy lets another sequence share the positions [start, end) of a sequence.
+// MemoryCopy lets another sequence share the positions [start, end) of a sequence. Part of a sequence needs
+// [WithUnifiedKV], and a sliding window that is still whole in front of the end.
 //
 //   - source: The sequence to copy.
 //   - target: The sequence that gets them.

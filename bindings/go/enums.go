@@ -562,7 +562,7 @@ const (
 	OverflowTruncateStart Overflow = 1
 	// Drop as many tokens from the middle of the prompt; the answer ends when the context is full.
 	OverflowTruncateMiddle Overflow = 2
-	// Like truncate_start, and while generating forget the older half after the first [WithNKeep] tokens and go on.
+	// Like truncate_start, and while generating forget the older half behind the first [WithNKeep] tokens and go on.
 	OverflowShift Overflow = 3
 )
 

@@ -2360,7 +2360,7 @@ func (option stopTokensOption) generate(args *generateArguments) {
 	args.options.stop_tokens, args.options.stop_tokens_len = args.holdInts(option.value)
 }
 
-// WithIgnoreEOS: Never choose a token that ends the generation. Default: false.
+// WithIgnoreEOS: Never choose a token that ends the generation. The logits stay as the model gave them. Default: false.
 func WithIgnoreEOS(ignoreEOS bool) GenerateOption {
 	return ignoreEOSOption{ignoreEOS}
 }
@@ -2426,7 +2426,8 @@ func (option overflowOption) generate(args *generateArguments) {
 	args.options.overflow = C.mullama_overflow(option.value)
 }
 
-// WithNKeep: Tokens at the start of the prompt that truncation and shifting spare. In tokens. At least 0. Default: 0.
+// WithNKeep: Tokens at the start of the prompt that truncation and shifting spare; a BOS at the start is always spared.
+// In tokens. At least 0. Default: 0.
 func WithNKeep(nKeep int32) GenerateOption {
 	return nKeepOption{nKeep}
 }

@@ -51,7 +51,9 @@ class Context extends Handle {
 
   /**
    * Evaluates tokens of one sequence, in as many batches as it takes. Afterwards `context.logits()` gives the requested
-   * outputs. On an error or a cancel the sequence is as it was before.
+   * outputs. On an error or a cancel the sequence is as it was before, except where the memory cannot go back to that
+   * (recurrent and hybrid models, a sliding window that has moved on): there it keeps what was evaluated until then,
+   * and `context.memoryMax()` tells how much.
    */
   async decode(tokens, options) {
     return abortable(options, (control) => native.contextDecode(this[HANDLE], tokens, options, control));
@@ -110,7 +112,10 @@ class Context extends Handle {
     return native.contextMemoryRemove(this[HANDLE], sequence, options);
   }
 
-  /** Lets another sequence share the positions [start, end) of a sequence. */
+  /**
+   * Lets another sequence share the positions [start, end) of a sequence. Part of a sequence needs `unifiedKv`, and a
+   * sliding window that is still whole in front of the end.
+   */
   memoryCopy(source, target, options) {
     native.contextMemoryCopy(this[HANDLE], source, target, options);
   }

@@ -383,7 +383,7 @@ export type Overflow =
   | 'truncate_start'
   /** Drop as many tokens from the middle of the prompt; the answer ends when the context is full. */
   | 'truncate_middle'
-  /** Like truncate_start, and while generating forget the older half after the first `nKeep` tokens and go on. */
+  /** Like truncate_start, and while generating forget the older half behind the first `nKeep` tokens and go on. */
   | 'shift';
 
 /**
@@ -880,7 +880,7 @@ export interface GenerateOptions {
   stop?: string | readonly string[] | undefined;
   /** Tokens that end the generation, besides the model's own; never part of the output. Shape [n]. */
   stopTokens?: IntegerArray | undefined;
-  /** Never choose a token that ends the generation. Default: false. */
+  /** Never choose a token that ends the generation. The logits stay as the model gave them. Default: false. */
   ignoreEos?: boolean | undefined;
   /** Also give the log probability of each token, and of this many most likely ones; unset: none. At most 100. */
   logprobs?: number | null | undefined;
@@ -894,7 +894,10 @@ export interface GenerateOptions {
   reusePrefix?: boolean | undefined;
   /** What to do when the tokens do not fit. Default: 'error'. */
   overflow?: Overflow | number | undefined;
-  /** Tokens at the start of the prompt that truncation and shifting spare. In tokens. At least 0. Default: 0. */
+  /**
+   * Tokens at the start of the prompt that truncation and shifting spare; a BOS at the start is always spared. In
+   * tokens. At least 0. Default: 0.
+   */
   nKeep?: number | undefined;
   /** The sequence of the context to use. At least 0. Default: 0. */
   sequence?: number | undefined;
@@ -1361,7 +1364,9 @@ export class Context extends Handle {
   setCausalAttention(causal: boolean): void;
   /**
    * Evaluates tokens of one sequence, in as many batches as it takes. Afterwards `context.logits()` gives the requested
-   * outputs. On an error or a cancel the sequence is as it was before.
+   * outputs. On an error or a cancel the sequence is as it was before, except where the memory cannot go back to that
+   * (recurrent and hybrid models, a sliding window that has moved on): there it keeps what was evaluated until then,
+   * and `context.memoryMax()` tells how much.
    *
    * @param tokens The token ids; at least one. Shape [n].
    * @throws MullamaError with the code 'CLOSED', 'BUSY', 'INVALID_TOKEN', 'OUT_OF_RANGE', 'CONTEXT_FULL',
@@ -1433,12 +1438,14 @@ export class Context extends Handle {
    * Forgets the positions [start, end) of a sequence.
    *
    * @param sequence The sequence; -1: all of them.
-   * @returns Whether it was done; recurrent memory can only forget a sequence whole.
+   * @returns Whether it was done. Recurrent memory can only forget a sequence whole, and without `fullSwa` the end can
+   *   only go back to where the sliding window is still whole.
    * @throws MullamaError with the code 'CLOSED', 'BUSY', 'OUT_OF_RANGE'.
    */
   memoryRemove(sequence: number, options?: ContextMemoryRemoveOptions): boolean;
   /**
-   * Lets another sequence share the positions [start, end) of a sequence.
+   * Lets another sequence share the positions [start, end) of a sequence. Part of a sequence needs `unifiedKv`, and a
+   * sliding window that is still whole in front of the end.
    *
    * @param source The sequence to copy.
    * @param target The sequence that gets them.

@@ -154,7 +154,9 @@ final class Context extends Handle
 
     /**
      * Evaluates tokens of one sequence, in as many batches as it takes. Afterwards {@see Context::logits()} gives the
-     * requested outputs. On an error or a cancel the sequence is as it was before.
+     * requested outputs. On an error or a cancel the sequence is as it was before, except where the memory cannot go
+     * back to that (recurrent and hybrid models, a sliding window that has moved on): there it keeps what was evaluated
+     * until then, and {@see Context::memoryMax()} tells how much.
      *
      * @param list<int> $tokens The token ids; at least one. Shape [n].
      * @param int $sequence The sequence to append to. At least 0.
@@ -394,7 +396,8 @@ final class Context extends Handle
      * @param int $sequence The sequence; -1: all of them.
      * @param int $start First position.
      * @param int $end Position behind the last; -1: up to the end.
-     * @return bool Whether it was done; recurrent memory can only forget a sequence whole.
+     * @return bool Whether it was done. Recurrent memory can only forget a sequence whole, and without `$fullSwa` the
+     *     end can only go back to where the sliding window is still whole.
      * @throws ArgumentException Closed, OutOfRange.
      * @throws ResourceException Busy.
      */
@@ -418,7 +421,8 @@ final class Context extends Handle
     }
 
     /**
-     * Lets another sequence share the positions [start, end) of a sequence.
+     * Lets another sequence share the positions [start, end) of a sequence. Part of a sequence needs `$unifiedKv`, and
+     * a sliding window that is still whole in front of the end.
      *
      * @param int $source The sequence to copy.
      * @param int $target The sequence that gets them.
@@ -850,7 +854,7 @@ final class Context extends Handle
      * @param list<string> $stop Texts that end the generation; never part of the output.
      * @param list<int> $stopTokens Tokens that end the generation, besides the model's own; never part of the output.
      *     Shape [n].
-     * @param bool $ignoreEos Never choose a token that ends the generation.
+     * @param bool $ignoreEos Never choose a token that ends the generation. The logits stay as the model gave them.
      * @param ?int $logprobs Also give the log probability of each token, and of this many most likely ones; unset:
      *     none. At most 100.
      * @param bool $echo Give the text of the prompt first.
@@ -858,7 +862,8 @@ final class Context extends Handle
      * @param bool $parseSpecial Read special tokens such as <|im_end|> in a text prompt as tokens.
      * @param bool $reusePrefix Keep the longest prefix of the prompt that the context already holds.
      * @param Overflow|int $overflow What to do when the tokens do not fit.
-     * @param int $nKeep Tokens at the start of the prompt that truncation and shifting spare. In tokens. At least 0.
+     * @param int $nKeep Tokens at the start of the prompt that truncation and shifting spare; a BOS at the start is
+     *     always spared. In tokens. At least 0.
      * @param int $sequence The sequence of the context to use. At least 0.
      * @param ?int $seed Start of the random numbers; unset: a random one, see {@see Sampler::seed()}. The same seed
      *     repeats a text when the same tokens are evaluated: a reused prefix rounds differently.
@@ -1069,7 +1074,7 @@ final class Context extends Handle
      * @param list<string> $stop Texts that end the generation; never part of the output.
      * @param list<int> $stopTokens Tokens that end the generation, besides the model's own; never part of the output.
      *     Shape [n].
-     * @param bool $ignoreEos Never choose a token that ends the generation.
+     * @param bool $ignoreEos Never choose a token that ends the generation. The logits stay as the model gave them.
      * @param ?int $logprobs Also give the log probability of each token, and of this many most likely ones; unset:
      *     none. At most 100.
      * @param bool $echo Give the text of the prompt first.
@@ -1077,7 +1082,8 @@ final class Context extends Handle
      * @param bool $parseSpecial Read special tokens such as <|im_end|> in a text prompt as tokens.
      * @param bool $reusePrefix Keep the longest prefix of the prompt that the context already holds.
      * @param Overflow|int $overflow What to do when the tokens do not fit.
-     * @param int $nKeep Tokens at the start of the prompt that truncation and shifting spare. In tokens. At least 0.
+     * @param int $nKeep Tokens at the start of the prompt that truncation and shifting spare; a BOS at the start is
+     *     always spared. In tokens. At least 0.
      * @param int $sequence The sequence of the context to use. At least 0.
      * @param ?int $seed Start of the random numbers; unset: a random one, see {@see Sampler::seed()}. The same seed
      *     repeats a text when the same tokens are evaluated: a reused prefix rounds differently.
@@ -1205,7 +1211,7 @@ final class Context extends Handle
      * @param list<string> $stop Texts that end the generation; never part of the output.
      * @param list<int> $stopTokens Tokens that end the generation, besides the model's own; never part of the output.
      *     Shape [n].
-     * @param bool $ignoreEos Never choose a token that ends the generation.
+     * @param bool $ignoreEos Never choose a token that ends the generation. The logits stay as the model gave them.
      * @param ?int $logprobs Also give the log probability of each token, and of this many most likely ones; unset:
      *     none. At most 100.
      * @param bool $echo Give the text of the prompt first.
@@ -1213,7 +1219,8 @@ final class Context extends Handle
      * @param bool $parseSpecial Read special tokens such as <|im_end|> in a text prompt as tokens.
      * @param bool $reusePrefix Keep the longest prefix of the prompt that the context already holds.
      * @param Overflow|int $overflow What to do when the tokens do not fit.
-     * @param int $nKeep Tokens at the start of the prompt that truncation and shifting spare. In tokens. At least 0.
+     * @param int $nKeep Tokens at the start of the prompt that truncation and shifting spare; a BOS at the start is
+     *     always spared. In tokens. At least 0.
      * @param int $sequence The sequence of the context to use. At least 0.
      * @param ?int $seed Start of the random numbers; unset: a random one, see {@see Sampler::seed()}. The same seed
      *     repeats a text when the same tokens are evaluated: a reused prefix rounds differently.

@@ -23,6 +23,6 @@ enum Overflow: int
     /** Drop as many tokens from the middle of the prompt; the answer ends when the context is full. */
     case TruncateMiddle = 2;
 
-    /** Like truncate_start, and while generating forget the older half after the first `$nKeep` tokens and go on. */
+    /** Like truncate_start, and while generating forget the older half behind the first `$nKeep` tokens and go on. */
     case Shift = 3;
 }

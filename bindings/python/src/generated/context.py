@@ -158,7 +158,9 @@ class Context(Handle):
         outputs: Outputs | int | str = Outputs.LAST,
     ) -> None:
         """Evaluates tokens of one sequence, in as many batches as it takes. Afterwards `Context.logits` gives the
-        requested outputs. On an error or a cancel the sequence is as it was before.
+        requested outputs. On an error or a cancel the sequence is as it was before, except where the memory cannot
+        go back to that (recurrent and hybrid models, a sliding window that has moved on): there it keeps what was
+        evaluated until then, and `Context.memory_max` tells how much.
 
         Args:
             tokens: The token ids; at least one. Shape [n].
@@ -407,7 +409,8 @@ class Context(Handle):
             end: Position behind the last; -1: up to the end.
 
         Returns:
-            Whether it was done; recurrent memory can only forget a sequence whole.
+            Whether it was done. Recurrent memory can only forget a sequence whole, and without `full_swa` the end can
+            only go back to where the sliding window is still whole.
 
         Raises:
             ArgumentError: CLOSED, OUT_OF_RANGE.
@@ -427,7 +430,8 @@ class Context(Handle):
         return bool(out[0])
 
     def memory_copy(self, source: int, target: int, start: int = 0, end: int = -1) -> None:
-        """Lets another sequence share the positions [start, end) of a sequence.
+        """Lets another sequence share the positions [start, end) of a sequence. Part of a sequence needs `unified_kv`,
+        and a sliding window that is still whole in front of the end.
 
         Args:
             source: The sequence to copy.
@@ -893,7 +897,7 @@ class Context(Handle):
                 -1.
             stop: Texts that end the generation; never part of the output.
             stop_tokens: Tokens that end the generation, besides the model's own; never part of the output. Shape [n].
-            ignore_eos: Never choose a token that ends the generation.
+            ignore_eos: Never choose a token that ends the generation. The logits stay as the model gave them.
             logprobs: Also give the log probability of each token, and of this many most likely ones; unset: none. At
                 most 100.
             echo: Give the text of the prompt first.
@@ -901,7 +905,8 @@ class Context(Handle):
             parse_special: Read special tokens such as <|im_end|> in a text prompt as tokens.
             reuse_prefix: Keep the longest prefix of the prompt that the context already holds.
             overflow: What to do when the tokens do not fit.
-            n_keep: Tokens at the start of the prompt that truncation and shifting spare. In tokens. At least 0.
+            n_keep: Tokens at the start of the prompt that truncation and shifting spare; a BOS at the start is always
+                spared. In tokens. At least 0.
             sequence: The sequence of the context to use. At least 0.
             seed: Start of the random numbers; unset: a random one, see `Sampler.seed`. The same seed repeats a text
                 when the same tokens are evaluated: a reused prefix rounds differently.

@@ -272,4 +272,4 @@ class Overflow(Enum):
     TRUNCATE_MIDDLE = 2
     """Drop as many tokens from the middle of the prompt; the answer ends when the context is full."""
     SHIFT = 3
-    """Like truncate_start, and while generating forget the older half after the first `n_keep` tokens and go on."""
+    """Like truncate_start, and while generating forget the older half behind the first `n_keep` tokens and go on."""

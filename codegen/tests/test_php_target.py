@@ -152,7 +152,9 @@ def test_what_ffi_reads_has_no_typed_array_and_no_handle(files: dict[str, str]) 
     text = files[f"{GENERATED}/Native.php"].partition("<<<'C'")[2].partition("        C;")[0]
     assert "size_t fixture_store_count(size_t store);" in text
     assert "const void *text, size_t text_len" in text
-    assert not re.search(r"const (char|uint8_t|int32_t|float|fixture_str) \*|fixture_store \*|#", text)
+    assert "const int32_t **out, size_t *out_len" in text
+    assert "const int32_t *sizes;" in text
+    assert not re.search(r"const (char|uint8_t|fixture_str) \*|const float \*[a-z]|fixture_store \*|#", text)
 
 
 def test_a_hand_edit_is_found_and_undone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,12 @@ trait Outputs
     /** @return list<int> */
     public static function ints(?CData $data, int $length): array
     {
-        return $length === 0 ? [] : \array_values(\unpack('l*', \FFI::string($data, 4 * $length)));
+        $ints = [];
+        for ($i = 0; $i < $length; ++$i) {
+            $ints[] = $data[$i];
+        }
+
+        return $ints;
     }
 
     public static function floats(?CData $data, int $length): Floats
@@ -33,7 +38,12 @@ trait Outputs
     /** @return list<float> */
     public static function numbers(?CData $data, int $length): array
     {
-        return $length === 0 ? [] : \array_values(\unpack('f*', \FFI::string($data, 4 * $length)));
+        $numbers = [];
+        for ($i = 0; $i < $length; ++$i) {
+            $numbers[] = $data[$i];
+        }
+
+        return $numbers;
     }
 
     /** @return list<string> */

@@ -724,7 +724,7 @@ final class Context extends Handle
      */
     public function loadStateFile(string $path, int $sequence = -1): array
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$ints;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
         $code = $this->library->mullama_context_load_state_file(

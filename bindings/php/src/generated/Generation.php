@@ -157,7 +157,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
      */
     public function tokens(): array
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$ints;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
         $code = $this->library->mullama_generation_tokens($this->handle, $out, $outLen, $err);
@@ -177,7 +177,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
      */
     public function promptTokens(): array
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$ints;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
         $code = $this->library->mullama_generation_prompt_tokens($this->handle, $out, $outLen, $err);

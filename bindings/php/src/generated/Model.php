@@ -289,7 +289,7 @@ final class Model extends Handle
      */
     public function tokenize(string $text, bool $addSpecial = true, bool $parseSpecial = false): array
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$ints;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
         $code = $this->library->mullama_model_tokenize(
@@ -513,7 +513,7 @@ final class Model extends Handle
      */
     public function endTokens(): array
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$ints;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
         $code = $this->library->mullama_model_end_tokens($this->handle, $out, $outLen, $err);
@@ -535,7 +535,7 @@ final class Model extends Handle
      */
     public function suppressedTokens(): array
     {
-        $out = clone Native::$pointer;
+        $out = clone Native::$ints;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
         $code = $this->library->mullama_model_suppressed_tokens($this->handle, $out, $outLen, $err);

@@ -190,7 +190,7 @@ final class Native extends Binding
         } mullama_special_tokens;
         void mullama_special_tokens_init(mullama_special_tokens *out, size_t struct_size);
         int32_t mullama_model_tokenize(size_t model, const void *text, size_t text_len, int32_t add_special, int32_t
-            parse_special, const void **out, size_t *out_len, mullama_error **err);
+            parse_special, const int32_t **out, size_t *out_len, mullama_error **err);
         int32_t mullama_model_detokenize(size_t model, const void *tokens, size_t tokens_len, int32_t remove_special,
             int32_t unparse_special, const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_model_token_piece(size_t model, int32_t token, int32_t special, const void **out, size_t
@@ -203,8 +203,9 @@ final class Native extends Binding
         int32_t mullama_model_token_is_end(size_t model, int32_t token, int32_t *out, mullama_error **err);
         int32_t mullama_model_token_is_control(size_t model, int32_t token, int32_t *out, mullama_error **err);
         int32_t mullama_model_special_tokens(size_t model, mullama_special_tokens *out, mullama_error **err);
-        int32_t mullama_model_end_tokens(size_t model, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_model_suppressed_tokens(size_t model, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_model_end_tokens(size_t model, const int32_t **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_model_suppressed_tokens(size_t model, const int32_t **out, size_t *out_len, mullama_error
+            **err);
 
         /* chat_template */
         typedef int32_t mullama_tool_choice;
@@ -332,15 +333,15 @@ final class Native extends Binding
         int32_t mullama_context_decode_batch(size_t context, const mullama_batch *batch, mullama_error **err);
         int32_t mullama_context_encode(size_t context, const void *tokens, size_t tokens_len, mullama_error **err);
         void mullama_context_cancel(size_t context);
-        int32_t mullama_context_logits(size_t context, int32_t index, const void **out, size_t *out_len, mullama_error
+        int32_t mullama_context_logits(size_t context, int32_t index, const float **out, size_t *out_len, mullama_error
             **err);
-        int32_t mullama_context_all_logits(size_t context, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_context_all_logits(size_t context, const float **out, size_t *out_len, mullama_error **err);
         int32_t mullama_context_n_outputs(size_t context);
-        int32_t mullama_context_embeddings(size_t context, int32_t index, const void **out, size_t *out_len,
+        int32_t mullama_context_embeddings(size_t context, int32_t index, const float **out, size_t *out_len,
             mullama_error **err);
-        int32_t mullama_context_all_embeddings(size_t context, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_context_sequence_embeddings(size_t context, int32_t sequence, const void **out, size_t *out_len,
-            mullama_error **err);
+        int32_t mullama_context_all_embeddings(size_t context, const float **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_context_sequence_embeddings(size_t context, int32_t sequence, const float **out, size_t
+            *out_len, mullama_error **err);
         int32_t mullama_context_memory_remove(size_t context, int32_t sequence, int32_t start, int32_t end, int32_t
             *out, mullama_error **err);
         int32_t mullama_context_memory_copy(size_t context, int32_t source, int32_t target, int32_t start, int32_t end,
@@ -363,7 +364,7 @@ final class Native extends Binding
         int32_t mullama_context_save_state_file(size_t context, const void *path, size_t path_len, const void *tokens,
             size_t tokens_len, int32_t sequence, mullama_state_flags flags, mullama_error **err);
         int32_t mullama_context_load_state_file(size_t context, const void *path, size_t path_len, int32_t sequence,
-            const void **out, size_t *out_len, mullama_error **err);
+            const int32_t **out, size_t *out_len, mullama_error **err);
         int32_t mullama_context_get_timings(size_t context, mullama_context_timings *out, mullama_error **err);
         int32_t mullama_context_reset_timings(size_t context, mullama_error **err);
         int32_t mullama_context_memory_usage(size_t context, mullama_memory_usage *out, mullama_error **err);
@@ -463,7 +464,7 @@ final class Native extends Binding
         int32_t mullama_sampler_remove(size_t sampler, size_t index, mullama_error **err);
         int32_t mullama_sampler_names(size_t sampler, const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_sampler_seed(size_t sampler, uint32_t *out, mullama_error **err);
-        int32_t mullama_sampler_apply(size_t sampler, const void *logits, size_t logits_len, const void **out, size_t
+        int32_t mullama_sampler_apply(size_t sampler, const void *logits, size_t logits_len, const float **out, size_t
             *out_len, mullama_error **err);
         int32_t mullama_sampler_choose(size_t sampler, const void *logits, size_t logits_len, int32_t *out,
             mullama_error **err);
@@ -484,9 +485,9 @@ final class Native extends Binding
             size_t text_len;
             int32_t token;
             float logprob;
-            const void *top_tokens;
+            const int32_t *top_tokens;
             size_t top_tokens_len;
-            const void *top_logprobs;
+            const float *top_logprobs;
             size_t top_logprobs_len;
         } mullama_token_event;
         typedef struct mullama_generation_result {
@@ -533,13 +534,13 @@ final class Native extends Binding
         int32_t mullama_generation_run(size_t generation, int32_t timeout_ms, int32_t *out_status, mullama_error **err);
         void mullama_generation_cancel(size_t generation);
         int32_t mullama_generation_text(size_t generation, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_generation_tokens(size_t generation, const void **out, size_t *out_len, mullama_error **err);
-        int32_t mullama_generation_prompt_tokens(size_t generation, const void **out, size_t *out_len, mullama_error
+        int32_t mullama_generation_tokens(size_t generation, const int32_t **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_generation_prompt_tokens(size_t generation, const int32_t **out, size_t *out_len, mullama_error
             **err);
         int32_t mullama_generation_get_result(size_t generation, mullama_generation_result *out, mullama_error **err);
         int32_t mullama_generation_prepare(size_t generation, int32_t timeout_ms, int32_t *out_status, mullama_error
             **err);
-        int32_t mullama_generation_logits(size_t generation, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_generation_logits(size_t generation, const float **out, size_t *out_len, mullama_error **err);
         int32_t mullama_generation_choose(size_t generation, int32_t *out, mullama_error **err);
         int32_t mullama_generation_accept(size_t generation, int32_t token, mullama_token_event *out, mullama_error
             **err);
@@ -553,6 +554,7 @@ final class Native extends Binding
     /** @var array{int, int} */
     public static array $abiVersion;
     public static CData $pointer;
+    public static CData $ints;
     public static CData $size;
     public static CData $i32;
     public static CData $i64;
@@ -591,6 +593,7 @@ final class Native extends Binding
     {
         [$ffi, self::$abiVersion] = self::open();
         self::$pointer = $ffi->new('void *[1]');
+        self::$ints = $ffi->new('int32_t *[1]');
         self::$size = $ffi->new('size_t[1]');
         self::$i32 = $ffi->new('int32_t[1]');
         self::$i64 = $ffi->new('int64_t[1]');

@@ -452,7 +452,7 @@ final class Fixture
     public static function echoInts(array $numbers): array
     {
         $ffi = Native::ffi();
-        $out = clone Native::$pointer;
+        $out = clone Native::$ints;
         $outLen = clone Native::$size;
         $err = clone Native::$error;
         $code = $ffi->fixture_echo_ints(Native::fromInts($numbers, 'numbers'), \count($numbers), $out, $outLen, $err);

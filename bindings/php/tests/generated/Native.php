@@ -80,14 +80,14 @@ final class Native extends Binding
         /* arrays */
         int32_t fixture_echo_bytes(const void *data, size_t data_len, const void **out, size_t *out_len, fixture_error
             **err);
-        int32_t fixture_echo_ints(const void *numbers, size_t numbers_len, const void **out, size_t *out_len,
+        int32_t fixture_echo_ints(const void *numbers, size_t numbers_len, const int32_t **out, size_t *out_len,
             fixture_error **err);
-        int32_t fixture_echo_floats(const void *numbers, size_t numbers_len, const void **out, size_t *out_len,
+        int32_t fixture_echo_floats(const void *numbers, size_t numbers_len, const float **out, size_t *out_len,
             fixture_error **err);
         int32_t fixture_echo_octets(const void *numbers, size_t numbers_len, const void **out, size_t *out_len,
             fixture_error **err);
         int32_t fixture_sum(const void *numbers, size_t numbers_len, int64_t *out, fixture_error **err);
-        int32_t fixture_sample_floats(const void **out, size_t *out_len, fixture_error **err);
+        int32_t fixture_sample_floats(const float **out, size_t *out_len, fixture_error **err);
 
         /* choices */
         typedef int32_t fixture_color;
@@ -169,7 +169,7 @@ final class Native extends Binding
             const void *note;
             size_t note_len;
             size_t count;
-            const void *sizes;
+            const int32_t *sizes;
             size_t sizes_len;
         } fixture_store_info;
         void fixture_store_info_init(fixture_store_info *out, size_t struct_size);
@@ -191,7 +191,7 @@ final class Native extends Binding
         int32_t fixture_store_find_cursor(size_t store, const void *key, size_t key_len, size_t *out, fixture_error
             **err);
         int32_t fixture_cursor_step(size_t cursor, const void **out, size_t *out_len, fixture_error **err);
-        int32_t fixture_cursor_floats(size_t cursor, size_t count, const void **out, size_t *out_len, fixture_error
+        int32_t fixture_cursor_floats(size_t cursor, size_t count, const float **out, size_t *out_len, fixture_error
             **err);
         int32_t fixture_cursor_clone(size_t cursor, size_t *out, fixture_error **err);
         int32_t fixture_cursor_wait(size_t cursor, fixture_error **err);
@@ -262,6 +262,7 @@ final class Native extends Binding
     /** @var array{int, int} */
     public static array $abiVersion;
     public static CData $pointer;
+    public static CData $ints;
     public static CData $size;
     public static CData $i32;
     public static CData $i64;
@@ -292,6 +293,7 @@ final class Native extends Binding
     {
         [$ffi, self::$abiVersion] = self::open();
         self::$pointer = $ffi->new('void *[1]');
+        self::$ints = $ffi->new('int32_t *[1]');
         self::$size = $ffi->new('size_t[1]');
         self::$i32 = $ffi->new('int32_t[1]');
         self::$i64 = $ffi->new('int64_t[1]');

@@ -169,7 +169,7 @@ class Types:
     def prototype(value: Value) -> str:
         """Which of Native's objects is copied for the place of a result that is no struct."""
         if value.type.is_sequence:
-            return "pointer"
+            return "ints" if sequence_kind(value) == "i32" else "pointer"
         return PROTOTYPES.get(value.type.kind, value.type.kind)
 
     def callback_arguments(self, value: Value) -> list[str]:

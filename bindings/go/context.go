@@ -787,7 +787,7 @@ func (c *Context) MemoryBuffer(index uint) (MemoryUsage, error) {
 // StartGeneration starts a generation. Exactly one of prompt, tokens and messages is given; messages are written with
 // the model's chat template. The result answers exactly this prompt: what earlier calls left in the sequence is reused
 // where it is a prefix and forgotten otherwise. Nothing is evaluated yet; see [Generation.Next] and [Generation.Run].
-// With [WithTokens] or [WithMessages] it stays empty.
+// Leave prompt empty with [WithTokens] or [WithMessages].
 //
 //   - prompt: A text to go on from.
 //

@@ -713,14 +713,14 @@ func (option repackOption) loadModel(args *loadModelArguments) {
 // WithKVOverrides: Metadata to replace, each KEY=TYPE:VALUE with TYPE int, float, bool or str, as llama.cpp's tools
 // write it.
 func WithKVOverrides(kvOverrides ...string) LoadModelOption {
-	return kVOverridesOption{kvOverrides}
+	return kvOverridesOption{kvOverrides}
 }
 
-type kVOverridesOption struct {
+type kvOverridesOption struct {
 	value []string
 }
 
-func (option kVOverridesOption) loadModel(args *loadModelArguments) {
+func (option kvOverridesOption) loadModel(args *loadModelArguments) {
 	args.options.kv_overrides, args.options.kv_overrides_len = args.holdTexts(option.value)
 }
 
@@ -1678,35 +1678,35 @@ func (option topNSigmaOption) generate(args *generateArguments) {
 
 // WithXTCProbability: Chance to exclude the top choices; 0: off. From 0 to 1. Default: 0.0.
 func WithXTCProbability(xtcProbability float32) SamplerOption {
-	return xTCProbabilityOption{xtcProbability}
+	return xtcProbabilityOption{xtcProbability}
 }
 
-type xTCProbabilityOption struct {
+type xtcProbabilityOption struct {
 	value float32
 }
 
-func (option xTCProbabilityOption) createSampler(args *createSamplerArguments) {
+func (option xtcProbabilityOption) createSampler(args *createSamplerArguments) {
 	args.options.xtc_probability = C.float(option.value)
 }
 
-func (option xTCProbabilityOption) generate(args *generateArguments) {
+func (option xtcProbabilityOption) generate(args *generateArguments) {
 	args.sampling.xtc_probability = C.float(option.value)
 }
 
 // WithXTCThreshold: Tokens above this probability count as top choices; above 0.5: off. From 0 to 1. Default: 0.1.
 func WithXTCThreshold(xtcThreshold float32) SamplerOption {
-	return xTCThresholdOption{xtcThreshold}
+	return xtcThresholdOption{xtcThreshold}
 }
 
-type xTCThresholdOption struct {
+type xtcThresholdOption struct {
 	value float32
 }
 
-func (option xTCThresholdOption) createSampler(args *createSamplerArguments) {
+func (option xtcThresholdOption) createSampler(args *createSamplerArguments) {
 	args.options.xtc_threshold = C.float(option.value)
 }
 
-func (option xTCThresholdOption) generate(args *generateArguments) {
+func (option xtcThresholdOption) generate(args *generateArguments) {
 	args.sampling.xtc_threshold = C.float(option.value)
 }
 
@@ -2020,18 +2020,18 @@ func (option grammarOption) generate(args *generateArguments) {
 // WithJSONSchema: A JSON schema that the text must follow, in place of a grammar. A string or a [json.RawMessage] is
 // JSON text; anything else is marshalled. Default: not set.
 func WithJSONSchema(jsonSchema any) SamplerOption {
-	return jSONSchemaOption{jsonSchema}
+	return jsonSchemaOption{jsonSchema}
 }
 
-type jSONSchemaOption struct {
+type jsonSchemaOption struct {
 	value any
 }
 
-func (option jSONSchemaOption) createSampler(args *createSamplerArguments) {
+func (option jsonSchemaOption) createSampler(args *createSamplerArguments) {
 	args.options.json_schema, args.options.json_schema_len = args.holdJSON("json_schema", option.value)
 }
 
-func (option jSONSchemaOption) generate(args *generateArguments) {
+func (option jsonSchemaOption) generate(args *generateArguments) {
 	args.sampling.json_schema, args.sampling.json_schema_len = args.holdJSON("json_schema", option.value)
 }
 

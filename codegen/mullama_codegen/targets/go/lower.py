@@ -559,7 +559,7 @@ class Lowering:
         if positional:
             documented.insert(0, (self.names.parameter(positional.name, receiver), replace(positional, nullable=False)))
             links = " or ".join(f"[{self.names.option(one.name)}]" for one in self.options.stand_ins(function))
-            notes = [f"With {links} it stays empty."] if links else []
+            notes = [f"Leave {documented[0][0]} empty with {links}."] if links else []
         started, gives = self.names.public(handle), f"*{self.names.public(handle)}"
         unpin = ["defer args.Unpin()"] if group.keeps else []
         offered = [option for option in group.options if option != "WithResult"]

@@ -205,7 +205,7 @@ class Options:
         self.options.append(
             GoOption(
                 name,
-                f"{name[4].lower()}{name[5:]}Option",
+                f"{self.names.private(value.name) if name == self.names.option(value.name) else name[4].lower() + name[5:]}Option",
                 interface,
                 self.names.parameter(value.name),
                 go_type,

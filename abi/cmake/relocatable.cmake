@@ -1,4 +1,12 @@
-# Joins objects and static libraries into one object in which only chosen names are global (ELF, GNU binutils or LLVM's).
+# Joins objects and static libraries into one object in which only chosen names are global (ELF).
+
+# Why that is not possible in this build; empty where it is.
+set(MULLAMA_CANNOT_JOIN)
+if(APPLE OR WIN32)
+  set(MULLAMA_CANNOT_JOIN "This is no ELF system.")
+elseif(CMAKE_INTERPROCEDURAL_OPTIMIZATION OR GGML_LTO OR "${CMAKE_C_FLAGS} ${CMAKE_CXX_FLAGS}" MATCHES "-flto")
+  set(MULLAMA_CANNOT_JOIN "Link-time optimization leaves no machine code to join.")
+endif()
 
 # Every static library that the given targets link, themselves or through others.
 function(mullama_static_libraries out)
@@ -24,7 +32,8 @@ function(mullama_static_libraries out)
   set(${out} ${found} PARENT_SCOPE)
 endfunction()
 
-# mullama_relocatable(<output> OBJECTS <object>... [LIBRARIES <target>...] [LINK_OPTIONS <option>...] [OBJCOPY <option>...])
+# mullama_relocatable(<output> OBJECTS <object>... [LIBRARIES <target>...] [LINK_OPTIONS <option>...]
+#   OBJCOPY <option>...)
 # COMDAT groups are dissolved: two such objects, compiled for different processors, never share an inline function.
 set(MULLAMA_WEAKEN_UNIQUE "${CMAKE_CURRENT_LIST_DIR}/weaken_unique.cmake")
 function(mullama_relocatable output)
@@ -35,7 +44,8 @@ function(mullama_relocatable output)
   endif()
   add_custom_command(OUTPUT "${output}"
     COMMAND "${CMAKE_LINKER}" -r --force-group-allocation ${arg_LINK_OPTIONS} -o "${output}" ${arg_OBJECTS} ${files}
-    COMMAND "${CMAKE_COMMAND}" "-DNM=${CMAKE_NM}" "-DOBJCOPY=${CMAKE_OBJCOPY}" "-DOBJECT=${output}" -P "${MULLAMA_WEAKEN_UNIQUE}"
+    COMMAND "${CMAKE_COMMAND}" "-DNM=${CMAKE_NM}" "-DOBJCOPY=${CMAKE_OBJCOPY}" "-DOBJECT=${output}"
+      -P "${MULLAMA_WEAKEN_UNIQUE}"
     COMMAND "${CMAKE_OBJCOPY}" ${arg_OBJCOPY} "${output}"
     DEPENDS ${arg_OBJECTS} ${arg_LIBRARIES} "${MULLAMA_WEAKEN_UNIQUE}"
     COMMENT "Joining ${output}" COMMAND_EXPAND_LISTS VERBATIM)

@@ -5,18 +5,13 @@ mullama_static_libraries(libraries ${MULLAMA_PARTS})
 set(backends ${libraries})
 list(FILTER backends INCLUDE REGEX "^ggml-")
 list(REMOVE_ITEM backends ggml-base ggml-cpu)
-if(APPLE OR WIN32)
-  set(reason "this is no ELF system")
-elseif(backends)
+set(reason "${MULLAMA_CANNOT_JOIN}")
+if(backends)
   list(JOIN backends ", " backends)
-  set(reason "it would lack what ${backends} needs at run time")
-elseif(CMAKE_INTERPROCEDURAL_OPTIMIZATION OR GGML_LTO)
-  set(reason "link-time optimization leaves no machine code to join")
-else()
-  set(reason)
+  set(reason "It would lack what ${backends} needs at run time.")
 endif()
 if(reason)
-  message(STATUS "libmullama.a and mullama-static.pc are left out: ${reason}")
+  message(STATUS "libmullama.a and mullama-static.pc are left out. ${reason}")
   return()
 endif()
 
@@ -28,10 +23,11 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS libmullama.map)
 
 set(object "${CMAKE_CURRENT_BINARY_DIR}/mullama-static.o")
 mullama_relocatable("${object}"
-  OBJECTS "$<TARGET_OBJECTS:mullama-objects>" LIBRARIES ${libraries} LINK_OPTIONS ${MULLAMA_WRAP}
+  OBJECTS ${MULLAMA_OBJECTS} LIBRARIES ${libraries} LINK_OPTIONS ${MULLAMA_WRAP}
   OBJCOPY "--keep-global-symbols=${CMAKE_CURRENT_BINARY_DIR}/static-names.txt")
 
 add_library(mullama-static STATIC "${object}")
+add_dependencies(mullama-static mullama)  # both are made of the same joined objects: one after the other
 add_library(mullama::mullama-static ALIAS mullama-static)
 # C: a program in C alone can link it; the C++ runtime is named instead of implied.
 set_target_properties(mullama-static PROPERTIES OUTPUT_NAME mullama LINKER_LANGUAGE C)
@@ -41,4 +37,5 @@ target_link_libraries(mullama-static INTERFACE stdc++ m -pthread ${CMAKE_DL_LIBS
 
 install(TARGETS mullama-static EXPORT mullama-targets COMPONENT mullama ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 configure_file(cmake/mullama-static.pc.in mullama-static.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mullama-static.pc COMPONENT mullama DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mullama-static.pc COMPONENT mullama
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -4,6 +4,8 @@
 #include <exception>
 #include <mutex>
 
+#include "cpu_variant.h"
+#include "ggml-backend.h"
 #include "ggml.h"
 #include "guard.h"
 #include "llama.h"
@@ -35,11 +37,18 @@ void on_log(ggml_log_level level, const char *text, void *) {
 void use_backend() {
     static std::once_flag once;
     std::call_once(once, [] {
+        const std::string &variant = cpu_variant();  // before ggml asks for it: an error is still the caller's here
+        if (!variant.empty()) log_ring::get().write(GGML_LOG_LEVEL_INFO, "the processor backend is the variant " + variant);
         ggml_set_abort_callback(on_abort);
         llama_log_set(on_log, nullptr);
         common_log_set_verbosity_thold(-1);  // `common` would write to the host's stderr from a thread of its own
         llama_backend_init();
     });
+}
+
+void *cpu_function(const char *name) {
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    return cpu ? ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), name) : nullptr;
 }
 
 }  // namespace mullama

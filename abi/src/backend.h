@@ -9,4 +9,7 @@ namespace mullama {
 // Initialises llama.cpp on the first call. Every entry point that reaches llama.cpp calls it first.
 void use_backend();
 
+// A function of the processor backend in use. Its names are not linked: the library may hold the backend several times.
+void *cpu_function(const char *name);
+
 }  // namespace mullama

@@ -11,6 +11,7 @@
 #include <malloc.h>
 #endif
 
+#include "backend.h"
 #include "common.h"
 #include "llama-context.h"
 #include "llama-ext.h"
@@ -174,6 +175,10 @@ context_state::context_state(std::shared_ptr<model_resource> given, const mullam
     set_threads(n_threads_, n_threads_batch_);
 }
 
+void threadpool_deleter::operator()(ggml_threadpool *pool) const {
+    reinterpret_cast<decltype(ggml_threadpool_free) *>(cpu_function("ggml_threadpool_free"))(pool);
+}
+
 context_state::~context_state() {
     if (context_) llama_detach_threadpool(context_.get());
     if (broken_ && !end_abandoned(std::move(threadpool_))) {
@@ -195,7 +200,8 @@ void context_state::set_threads(int32_t n_threads, int32_t n_threads_batch) {
     require_threads(n_threads_batch);
     // Without a pool of its own llama.cpp would start and end the threads for every batch.
     ggml_threadpool_params params = ggml_threadpool_params_default(std::max(n_threads, n_threads_batch));
-    std::unique_ptr<ggml_threadpool, threadpool_deleter> pool(ggml_threadpool_new(&params));
+    const auto create = reinterpret_cast<decltype(ggml_threadpool_new) *>(cpu_function("ggml_threadpool_new"));
+    std::unique_ptr<ggml_threadpool, threadpool_deleter> pool(create(&params));
     if (!pool) throw failure(MULLAMA_E_OUT_OF_MEMORY, "a pool of " + number(params.n_threads) + " threads cannot be created");
     llama_attach_threadpool(context_.get(), pool.get(), pool.get());
     threadpool_ = std::move(pool);

@@ -13,7 +13,7 @@
 namespace mullama {
 
 struct threadpool_deleter {
-    void operator()(ggml_threadpool *pool) const { ggml_threadpool_free(pool); }
+    void operator()(ggml_threadpool *pool) const;
 };
 
 // One run of entries to evaluate. Pointers are the caller's; those that are null have the defaults of context.yaml.

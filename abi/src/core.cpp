@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "backend.h"
+#include "cpu_variant.h"
 #include "generated/options.h"
 #include "ggml-backend.h"
 #include "log_ring.h"
@@ -26,7 +27,8 @@ struct log_reader {
 const std::string &backend_flags() {
     static const std::string flags = [] {
         use_backend();
-        return std::string(llama_print_system_info());
+        const std::string variant = cpu_variant().empty() ? "" : "CPU_VARIANT = " + cpu_variant() + " | ";
+        return llama_print_system_info() + variant;
     }();
     return flags;
 }

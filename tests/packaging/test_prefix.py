@@ -51,7 +51,8 @@ int main(int argc, char **argv) {
     err = NULL;
     if (failed(mullama_model_load(argv[1], strlen(argv[1]), NULL, NULL, NULL, &model, &err))) return 1;
     if (failed(mullama_model_create_context(model, NULL, &context, &err))) return 1;
-    if (failed(mullama_context_generate(context, "a", 1, NULL, 0, NULL, 0, NULL, &options, NULL, NULL, &generation, &err))) return 1;
+    if (failed(mullama_context_generate(context, "a", 1, NULL, 0, NULL, 0, NULL, &options, NULL, NULL, &generation,
+                                        &err))) return 1;
     if (failed(mullama_generation_run(generation, -1, &status, &err))) return 1;
     if (failed(mullama_generation_get_result(generation, &result, &err))) return 1;
     printf("%d", (int)result.n_generated);

@@ -251,8 +251,28 @@ def php(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def cpp(session: nox.Session) -> None:
-    """Builds and runs the tests of the C++ header."""
-    language_places(session, "cpp")
+    """Builds and runs the tests of the C++ header: style, every shape (with sanitizers and clang too), idioms and cases."""
+    places = language_places(session, "cpp")
+    need(session, "cpp")
+    with reported(session):
+        toolchain.require((toolchain.CLANG,), note)
+    headers = [path for folder in ("abi", "abi/fixture") for path in (ROOT / folder / "include").glob("*.hpp")]
+    folders = ("bindings/cpp/tests", "tests/conformance/cpp", "benchmarks/languages/cpp")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.[ch]pp")]
+    style = f"--style=file:{ROOT / 'bindings/cpp/.clang-format'}"
+    session.run(str(BIN / "clang-format"), style, "--dry-run", "-Werror", *map(str, headers + sources), external=True)
+    only_shapes = {**places, "MULLAMA_TEST_PREFIX": ""}
+    for name, environment, *options in (
+        ("plain", places),
+        ("clang", only_shapes, "-DCMAKE_C_COMPILER=clang", "-DCMAKE_CXX_COMPILER=clang++"),
+        ("address", only_shapes, "-DFIXTURE_SANITIZE=address,undefined"),
+        ("thread", only_shapes, "-DFIXTURE_SANITIZE=thread"),
+    ):
+        folder = str(ROOT / "build" / "cpp" / name)
+        configure = ("cmake", "-S", "bindings/cpp/tests", "-B", folder, "-G", "Ninja", *options)
+        session.run(*configure, env=environment, external=True, silent=True)
+        session.run("cmake", "--build", folder, external=True, silent=True)
+        session.run("ctest", "--test-dir", folder, "--output-on-failure", env=environment, external=True)
 
 
 @nox.session(python=False)

@@ -1058,7 +1058,9 @@ namespace detail {
 /// What the runtime asks of the library.
 struct Library {
     static void free(const void *result) noexcept { mullama_free(result); }
-    [[noreturn]] static void fail_moved() { throw ArgumentError(ErrorCode::closed, "the object was moved from; use the one it went to"); }
+    [[noreturn]] static void fail_moved() {
+        throw ArgumentError(ErrorCode::closed, "the object was moved from; use the one it went to");
+    }
 };
 
 using Owner = runtime::Owner<Library>;
@@ -2160,7 +2162,8 @@ template <class Callback>
 }
 
 inline std::int32_t call_load_progress(float fraction, void *user) {
-    return static_cast<runtime::Callback<LoadProgress> *>(user)->answer<std::int32_t>(fraction);
+    auto &callback = *static_cast<runtime::Callback<LoadProgress> *>(user);
+    return callback.answer<std::int32_t>(fraction);
 }
 
 inline void read(const mullama_build_info &from, BuildInfo &to) {
@@ -2292,7 +2295,7 @@ inline void read(const mullama_token_event &from, TokenEvent &to) {
 
 inline void read(const mullama_generation_result &from, GenerationResult &to) {
     to.finish_reason = static_cast<FinishReason>(from.finish_reason);
-    to.stop_text = from.stop_text ? std::optional<std::string>(runtime::copy_text(from.stop_text, from.stop_text_len)) : std::nullopt;
+    runtime::assign(to.stop_text, from.stop_text, from.stop_text_len);
     to.n_prompt = from.n_prompt;
     to.n_reused = from.n_reused;
     to.n_dropped = from.n_dropped;
@@ -2307,7 +2310,9 @@ inline void read(const mullama_generation_result &from, GenerationResult &to) {
 /// mullama_model_options as C reads it; holds what its pointers need besides the options themselves.
 struct GivenModelOptions {
     explicit GivenModelOptions(const ModelOptions &from)
-        : devices_(runtime::texts<mullama_str>(from.devices)), kv_overrides_(runtime::texts<mullama_str>(from.kv_overrides)), split_paths_(runtime::texts<mullama_str>(from.split_paths)) {
+        : devices_(runtime::texts<mullama_str>(from.devices)),
+          kv_overrides_(runtime::texts<mullama_str>(from.kv_overrides)),
+          split_paths_(runtime::texts<mullama_str>(from.split_paths)) {
         mullama_model_options_init(&c, sizeof c);
         c.n_gpu_layers = from.n_gpu_layers;
         c.devices = devices_.data();
@@ -2434,7 +2439,8 @@ struct GivenBatch {
 struct GivenSamplerOptions {
     template <class Options>
     explicit GivenSamplerOptions(const Options &from)
-        : dry_breakers_(runtime::texts<mullama_str>(from.dry_breakers)), order_(runtime::texts<mullama_str>(from.order)) {
+        : dry_breakers_(runtime::texts<mullama_str>(from.dry_breakers)),
+          order_(runtime::texts<mullama_str>(from.order)) {
         mullama_sampler_options_init(&c, sizeof c);
         c.seed = from.seed.value_or(4294967295u);
         c.temperature = from.temperature;
@@ -2485,8 +2491,7 @@ struct GivenSamplerOptions {
 
 /// mullama_generate_options as C reads it; holds what its pointers need besides the options themselves.
 struct GivenGenerateOptions {
-    explicit GivenGenerateOptions(const GenerateOptions &from)
-        : stop_(runtime::texts<mullama_str>(from.stop)) {
+    explicit GivenGenerateOptions(const GenerateOptions &from) : stop_(runtime::texts<mullama_str>(from.stop)) {
         mullama_generate_options_init(&c, sizeof c);
         c.max_tokens = from.max_tokens;
         c.stop = stop_.data();
@@ -2518,189 +2523,187 @@ inline std::string to_string(ErrorCode code) {
 }
 
 inline std::string to_string(DeviceType value) {
-    static constexpr runtime::Named<DeviceType> names[] = {
-        {DeviceType::cpu, "cpu"},
-        {DeviceType::gpu, "gpu"},
-        {DeviceType::integrated_gpu, "integrated_gpu"},
-        {DeviceType::accelerator, "accelerator"},
-        {DeviceType::meta, "meta"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case DeviceType::cpu: return "cpu";
+        case DeviceType::gpu: return "gpu";
+        case DeviceType::integrated_gpu: return "integrated_gpu";
+        case DeviceType::accelerator: return "accelerator";
+        case DeviceType::meta: return "meta";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(LogLevel value) {
-    static constexpr runtime::Named<LogLevel> names[] = {
-        {LogLevel::none, "none"},
-        {LogLevel::debug, "debug"},
-        {LogLevel::info, "info"},
-        {LogLevel::warning, "warning"},
-        {LogLevel::error, "error"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case LogLevel::none: return "none";
+        case LogLevel::debug: return "debug";
+        case LogLevel::info: return "info";
+        case LogLevel::warning: return "warning";
+        case LogLevel::error: return "error";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(SplitMode value) {
-    static constexpr runtime::Named<SplitMode> names[] = {
-        {SplitMode::none, "none"},
-        {SplitMode::layer, "layer"},
-        {SplitMode::row, "row"},
-        {SplitMode::tensor, "tensor"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case SplitMode::none: return "none";
+        case SplitMode::layer: return "layer";
+        case SplitMode::row: return "row";
+        case SplitMode::tensor: return "tensor";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(RopeType value) {
-    static constexpr runtime::Named<RopeType> names[] = {
-        {RopeType::none, "none"},
-        {RopeType::norm, "norm"},
-        {RopeType::neox, "neox"},
-        {RopeType::mrope, "mrope"},
-        {RopeType::vision, "vision"},
-        {RopeType::imrope, "imrope"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case RopeType::none: return "none";
+        case RopeType::norm: return "norm";
+        case RopeType::neox: return "neox";
+        case RopeType::mrope: return "mrope";
+        case RopeType::vision: return "vision";
+        case RopeType::imrope: return "imrope";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(VocabularyType value) {
-    static constexpr runtime::Named<VocabularyType> names[] = {
-        {VocabularyType::none, "none"},
-        {VocabularyType::spm, "spm"},
-        {VocabularyType::bpe, "bpe"},
-        {VocabularyType::wpm, "wpm"},
-        {VocabularyType::ugm, "ugm"},
-        {VocabularyType::rwkv, "rwkv"},
-        {VocabularyType::plamo2, "plamo2"},
-        {VocabularyType::test, "test"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case VocabularyType::none: return "none";
+        case VocabularyType::spm: return "spm";
+        case VocabularyType::bpe: return "bpe";
+        case VocabularyType::wpm: return "wpm";
+        case VocabularyType::ugm: return "ugm";
+        case VocabularyType::rwkv: return "rwkv";
+        case VocabularyType::plamo2: return "plamo2";
+        case VocabularyType::test: return "test";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(TokenAttributes value) {
-    static constexpr runtime::Named<TokenAttributes> names[] = {
-        {TokenAttributes::unknown, "unknown"},
-        {TokenAttributes::unused, "unused"},
-        {TokenAttributes::normal, "normal"},
-        {TokenAttributes::control, "control"},
-        {TokenAttributes::user_defined, "user_defined"},
-        {TokenAttributes::byte, "byte"},
-        {TokenAttributes::normalized, "normalized"},
-        {TokenAttributes::lstrip, "lstrip"},
-        {TokenAttributes::rstrip, "rstrip"},
-        {TokenAttributes::single_word, "single_word"},
-    };
-    return runtime::names_of(value, names);
+    runtime::FlagNames names(value);
+    names.add(TokenAttributes::unknown, "unknown");
+    names.add(TokenAttributes::unused, "unused");
+    names.add(TokenAttributes::normal, "normal");
+    names.add(TokenAttributes::control, "control");
+    names.add(TokenAttributes::user_defined, "user_defined");
+    names.add(TokenAttributes::byte, "byte");
+    names.add(TokenAttributes::normalized, "normalized");
+    names.add(TokenAttributes::lstrip, "lstrip");
+    names.add(TokenAttributes::rstrip, "rstrip");
+    names.add(TokenAttributes::single_word, "single_word");
+    return std::move(names).text();
 }
 
 inline std::string to_string(ToolChoice value) {
-    static constexpr runtime::Named<ToolChoice> names[] = {
-        {ToolChoice::automatic, "auto"},
-        {ToolChoice::required, "required"},
-        {ToolChoice::none, "none"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case ToolChoice::automatic: return "auto";
+        case ToolChoice::required: return "required";
+        case ToolChoice::none: return "none";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(Pooling value) {
-    static constexpr runtime::Named<Pooling> names[] = {
-        {Pooling::unspecified, "unspecified"},
-        {Pooling::none, "none"},
-        {Pooling::mean, "mean"},
-        {Pooling::cls, "cls"},
-        {Pooling::last, "last"},
-        {Pooling::rank, "rank"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case Pooling::unspecified: return "unspecified";
+        case Pooling::none: return "none";
+        case Pooling::mean: return "mean";
+        case Pooling::cls: return "cls";
+        case Pooling::last: return "last";
+        case Pooling::rank: return "rank";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(Attention value) {
-    static constexpr runtime::Named<Attention> names[] = {
-        {Attention::unspecified, "unspecified"},
-        {Attention::causal, "causal"},
-        {Attention::non_causal, "non_causal"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case Attention::unspecified: return "unspecified";
+        case Attention::causal: return "causal";
+        case Attention::non_causal: return "non_causal";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(FlashAttention value) {
-    static constexpr runtime::Named<FlashAttention> names[] = {
-        {FlashAttention::automatic, "auto"},
-        {FlashAttention::off, "off"},
-        {FlashAttention::on, "on"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case FlashAttention::automatic: return "auto";
+        case FlashAttention::off: return "off";
+        case FlashAttention::on: return "on";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(RopeScaling value) {
-    static constexpr runtime::Named<RopeScaling> names[] = {
-        {RopeScaling::unspecified, "unspecified"},
-        {RopeScaling::none, "none"},
-        {RopeScaling::linear, "linear"},
-        {RopeScaling::yarn, "yarn"},
-        {RopeScaling::longrope, "longrope"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case RopeScaling::unspecified: return "unspecified";
+        case RopeScaling::none: return "none";
+        case RopeScaling::linear: return "linear";
+        case RopeScaling::yarn: return "yarn";
+        case RopeScaling::longrope: return "longrope";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(KvType value) {
-    static constexpr runtime::Named<KvType> names[] = {
-        {KvType::f32, "f32"},
-        {KvType::f16, "f16"},
-        {KvType::q4_0, "q4_0"},
-        {KvType::q4_1, "q4_1"},
-        {KvType::q5_0, "q5_0"},
-        {KvType::q5_1, "q5_1"},
-        {KvType::q8_0, "q8_0"},
-        {KvType::iq4_nl, "iq4_nl"},
-        {KvType::bf16, "bf16"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case KvType::f32: return "f32";
+        case KvType::f16: return "f16";
+        case KvType::q4_0: return "q4_0";
+        case KvType::q4_1: return "q4_1";
+        case KvType::q5_0: return "q5_0";
+        case KvType::q5_1: return "q5_1";
+        case KvType::q8_0: return "q8_0";
+        case KvType::iq4_nl: return "iq4_nl";
+        case KvType::bf16: return "bf16";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(Outputs value) {
-    static constexpr runtime::Named<Outputs> names[] = {
-        {Outputs::last, "last"},
-        {Outputs::all, "all"},
-        {Outputs::none, "none"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case Outputs::last: return "last";
+        case Outputs::all: return "all";
+        case Outputs::none: return "none";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(StateFlags value) {
-    static constexpr runtime::Named<StateFlags> names[] = {
-        {StateFlags::partial_only, "partial_only"},
-    };
-    return runtime::names_of(value, names);
+    runtime::FlagNames names(value);
+    names.add(StateFlags::partial_only, "partial_only");
+    return std::move(names).text();
 }
 
 inline std::string to_string(SamplerPreset value) {
-    static constexpr runtime::Named<SamplerPreset> names[] = {
-        {SamplerPreset::greedy, "greedy"},
-        {SamplerPreset::precise, "precise"},
-        {SamplerPreset::balanced, "balanced"},
-        {SamplerPreset::creative, "creative"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case SamplerPreset::greedy: return "greedy";
+        case SamplerPreset::precise: return "precise";
+        case SamplerPreset::balanced: return "balanced";
+        case SamplerPreset::creative: return "creative";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(FinishReason value) {
-    static constexpr runtime::Named<FinishReason> names[] = {
-        {FinishReason::none, "none"},
-        {FinishReason::stop, "stop"},
-        {FinishReason::length, "length"},
-        {FinishReason::cancelled, "cancelled"},
-        {FinishReason::context_full, "context_full"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case FinishReason::none: return "none";
+        case FinishReason::stop: return "stop";
+        case FinishReason::length: return "length";
+        case FinishReason::cancelled: return "cancelled";
+        case FinishReason::context_full: return "context_full";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::string to_string(Overflow value) {
-    static constexpr runtime::Named<Overflow> names[] = {
-        {Overflow::error, "error"},
-        {Overflow::truncate_start, "truncate_start"},
-        {Overflow::truncate_middle, "truncate_middle"},
-        {Overflow::shift, "shift"},
-    };
-    return runtime::name_of(value, names);
+    switch (value) {
+        case Overflow::error: return "error";
+        case Overflow::truncate_start: return "truncate_start";
+        case Overflow::truncate_middle: return "truncate_middle";
+        case Overflow::shift: return "shift";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
 }
 
 inline std::optional<LogEntry> Log::next() {
@@ -2714,14 +2717,13 @@ inline Status Log::next(LogEntry &item, Timeout timeout) {
     mullama_log_entry_init(&out, sizeof out);
     std::int32_t status = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_log_next(use(), runtime::milliseconds(timeout), &out, &status, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_log_next(use(), runtime::milliseconds(timeout), &out, &status, &err);
+    if (code) detail::fail(code, err);
     if (status == MULLAMA_STATUS_ITEM) detail::read(out, item);
     return static_cast<Status>(status);
 }
 
-inline void Log::cancel() const noexcept {
-    mullama_log_cancel(get());
-}
+inline void Log::cancel() const noexcept { mullama_log_cancel(get()); }
 
 inline Model::Model(std::string_view path, const ModelOptions &options, const LoadProgress &progress) {
     detail::check_version();
@@ -2729,7 +2731,10 @@ inline Model::Model(std::string_view path, const ModelOptions &options, const Lo
     runtime::Callback<LoadProgress> c_progress(progress);
     mullama_model *out = nullptr;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_load(path.data(), path.size(), &c_options.c, progress ? detail::call_load_progress : nullptr, &c_progress, &out, &err)) detail::fail(code, err, c_progress);
+    const std::int32_t code = mullama_model_load(path.data(), path.size(), &c_options.c,
+                                                 progress ? detail::call_load_progress : nullptr, &c_progress, &out,
+                                                 &err);
+    if (code) detail::fail(code, err, c_progress);
     adopt(out);
     c_progress.rethrow();
 }
@@ -2738,7 +2743,8 @@ inline ModelInfo Model::info() const {
     mullama_model_info out;
     mullama_model_info_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_get_info(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_get_info(use(), &out, &err);
+    if (code) detail::fail(code, err);
     ModelInfo result;
     detail::read(out, result);
     return result;
@@ -2754,7 +2760,8 @@ inline std::vector<std::string> Model::warnings() const {
     const mullama_str *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_warnings(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_warnings(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_texts(out, out_len);
 }
@@ -2763,7 +2770,8 @@ inline std::map<std::string, std::string> Model::metadata() const {
     const mullama_str *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_metadata(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_metadata(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_pairs(out, out_len);
 }
@@ -2778,7 +2786,8 @@ inline std::optional<std::string> Model::metadata_value(std::string_view key) co
     const char *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_metadata_value(use(), key.data(), key.size(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_metadata_value(use(), key.data(), key.size(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return out ? std::optional<std::string>(runtime::copy_text(out, out_len)) : std::nullopt;
 }
@@ -2787,7 +2796,9 @@ inline std::optional<std::string> Model::chat_template(std::optional<std::string
     const char *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_chat_template(use(), runtime::data_or_null(name), runtime::size_or_zero(name), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_chat_template(use(), runtime::data_or_null(name),
+                                                          runtime::size_or_zero(name), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return out ? std::optional<std::string>(runtime::copy_text(out, out_len)) : std::nullopt;
 }
@@ -2796,7 +2807,8 @@ inline std::optional<std::string> Model::class_label(std::uint32_t index) const 
     const char *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_class_label(use(), index, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_class_label(use(), index, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return out ? std::optional<std::string>(runtime::copy_text(out, out_len)) : std::nullopt;
 }
@@ -2805,7 +2817,9 @@ inline std::vector<std::int32_t> Model::tokenize(std::string_view text, bool add
     const std::int32_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_tokenize(use(), text.data(), text.size(), add_special, parse_special, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_tokenize(use(), text.data(), text.size(), add_special, parse_special, &out,
+                                                     &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_array(out, out_len);
 }
@@ -2814,7 +2828,9 @@ inline std::string Model::detokenize(Span<const std::int32_t> tokens, bool remov
     const char *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_detokenize(use(), tokens.data(), tokens.size(), remove_special, unparse_special, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_detokenize(use(), tokens.data(), tokens.size(), remove_special,
+                                                       unparse_special, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_text(out, out_len);
 }
@@ -2823,7 +2839,8 @@ inline std::vector<std::uint8_t> Model::token_piece(std::int32_t token, bool spe
     const std::uint8_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_token_piece(use(), token, special, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_token_piece(use(), token, special, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_array(out, out_len);
 }
@@ -2832,7 +2849,8 @@ inline std::string Model::token_text(std::int32_t token) const {
     const char *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_token_text(use(), token, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_token_text(use(), token, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_text(out, out_len);
 }
@@ -2840,28 +2858,32 @@ inline std::string Model::token_text(std::int32_t token) const {
 inline TokenAttributes Model::token_attributes(std::int32_t token) const {
     std::uint64_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_token_attributes(use(), token, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_token_attributes(use(), token, &out, &err);
+    if (code) detail::fail(code, err);
     return static_cast<TokenAttributes>(out);
 }
 
 inline float Model::token_score(std::int32_t token) const {
     float out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_token_score(use(), token, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_token_score(use(), token, &out, &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
 inline bool Model::token_is_end(std::int32_t token) const {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_token_is_end(use(), token, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_token_is_end(use(), token, &out, &err);
+    if (code) detail::fail(code, err);
     return out != 0;
 }
 
 inline bool Model::token_is_control(std::int32_t token) const {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_token_is_control(use(), token, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_token_is_control(use(), token, &out, &err);
+    if (code) detail::fail(code, err);
     return out != 0;
 }
 
@@ -2869,7 +2891,8 @@ inline SpecialTokens Model::special_tokens() const {
     mullama_special_tokens out;
     mullama_special_tokens_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_special_tokens(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_special_tokens(use(), &out, &err);
+    if (code) detail::fail(code, err);
     SpecialTokens result;
     detail::read(out, result);
     return result;
@@ -2879,7 +2902,8 @@ inline std::vector<std::int32_t> Model::end_tokens() const {
     const std::int32_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_end_tokens(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_end_tokens(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_array(out, out_len);
 }
@@ -2888,7 +2912,8 @@ inline std::vector<std::int32_t> Model::suppressed_tokens() const {
     const std::int32_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_suppressed_tokens(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_suppressed_tokens(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_array(out, out_len);
 }
@@ -2898,7 +2923,9 @@ inline std::string Model::apply_chat_template(std::string_view messages, const C
     const char *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_apply_chat_template(use(), messages.data(), messages.size(), &c_options.c, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_apply_chat_template(use(), messages.data(), messages.size(), &c_options.c,
+                                                                &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_text(out, out_len);
 }
@@ -2907,7 +2934,8 @@ inline Context Model::create_context(const ContextOptions &options) const {
     const detail::GivenContextOptions c_options(options);
     mullama_context *out = nullptr;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_create_context(use(), &c_options.c, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_create_context(use(), &c_options.c, &out, &err);
+    if (code) detail::fail(code, err);
     return Context(out);
 }
 
@@ -2915,14 +2943,16 @@ inline Sampler Model::create_sampler(const SamplerOptions &options) const {
     const detail::GivenSamplerOptions c_options(options);
     mullama_sampler *out = nullptr;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_create_sampler(use(), &c_options.c, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_create_sampler(use(), &c_options.c, &out, &err);
+    if (code) detail::fail(code, err);
     return Sampler(out);
 }
 
 inline Sampler Model::create_sampler_chain() const {
     mullama_sampler *out = nullptr;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_model_create_sampler_chain(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_model_create_sampler_chain(use(), &out, &err);
+    if (code) detail::fail(code, err);
     return Sampler(out);
 }
 
@@ -2930,7 +2960,8 @@ inline ContextInfo Context::info() const {
     mullama_context_info out;
     mullama_context_info_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_get_info(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_get_info(use(), &out, &err);
+    if (code) detail::fail(code, err);
     ContextInfo result;
     detail::read(out, result);
     return result;
@@ -2946,52 +2977,58 @@ inline std::vector<std::string> Context::warnings() {
     const mullama_str *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_warnings(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_warnings(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_texts(out, out_len);
 }
 
 inline void Context::set_threads(std::int32_t n_threads, std::int32_t n_threads_batch) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_set_threads(use(), n_threads, n_threads_batch, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_set_threads(use(), n_threads, n_threads_batch, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::set_embeddings(bool embeddings) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_set_embeddings(use(), embeddings, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_set_embeddings(use(), embeddings, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::set_causal_attention(bool causal) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_set_causal_attention(use(), causal, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_set_causal_attention(use(), causal, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::decode(Span<const std::int32_t> tokens, const DecodeOptions &options) {
     const detail::GivenDecodeOptions c_options(options);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_decode(use(), tokens.data(), tokens.size(), &c_options.c, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_decode(use(), tokens.data(), tokens.size(), &c_options.c, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::decode_batch(const Batch &batch) {
     const detail::GivenBatch c_batch(batch);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_decode_batch(use(), &c_batch.c, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_decode_batch(use(), &c_batch.c, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::encode(Span<const std::int32_t> tokens) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_encode(use(), tokens.data(), tokens.size(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_encode(use(), tokens.data(), tokens.size(), &err);
+    if (code) detail::fail(code, err);
 }
 
-inline void Context::cancel() const noexcept {
-    mullama_context_cancel(get());
-}
+inline void Context::cancel() const noexcept { mullama_context_cancel(get()); }
 
 inline std::vector<float> Context::logits(std::int32_t index) {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_logits(use(), index, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_logits(use(), index, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_array(out, out_len);
 }
 
@@ -2999,7 +3036,8 @@ inline Span<const float> Context::logits_view(std::int32_t index) {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_logits(use(), index, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_logits(use(), index, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return Span<const float>(out, out_len);
 }
 
@@ -3007,7 +3045,8 @@ inline std::vector<float> Context::all_logits() {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_all_logits(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_all_logits(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_array(out, out_len);
 }
 
@@ -3015,7 +3054,8 @@ inline Span<const float> Context::all_logits_view() {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_all_logits(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_all_logits(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return Span<const float>(out, out_len);
 }
 
@@ -3029,7 +3069,8 @@ inline std::vector<float> Context::embeddings(std::int32_t index) {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_embeddings(use(), index, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_embeddings(use(), index, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_array(out, out_len);
 }
 
@@ -3037,7 +3078,8 @@ inline Span<const float> Context::embeddings_view(std::int32_t index) {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_embeddings(use(), index, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_embeddings(use(), index, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return Span<const float>(out, out_len);
 }
 
@@ -3045,7 +3087,8 @@ inline std::vector<float> Context::all_embeddings() {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_all_embeddings(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_all_embeddings(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_array(out, out_len);
 }
 
@@ -3053,7 +3096,8 @@ inline Span<const float> Context::all_embeddings_view() {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_all_embeddings(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_all_embeddings(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return Span<const float>(out, out_len);
 }
 
@@ -3061,7 +3105,8 @@ inline std::vector<float> Context::sequence_embeddings(std::int32_t sequence) {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_sequence_embeddings(use(), sequence, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_sequence_embeddings(use(), sequence, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_array(out, out_len);
 }
 
@@ -3069,67 +3114,79 @@ inline Span<const float> Context::sequence_embeddings_view(std::int32_t sequence
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_sequence_embeddings(use(), sequence, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_sequence_embeddings(use(), sequence, &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return Span<const float>(out, out_len);
 }
 
 inline bool Context::memory_remove(std::int32_t sequence, std::int32_t start, std::int32_t end) {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_remove(use(), sequence, start, end, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_remove(use(), sequence, start, end, &out, &err);
+    if (code) detail::fail(code, err);
     return out != 0;
 }
 
 inline void Context::memory_copy(std::int32_t source, std::int32_t target, std::int32_t start, std::int32_t end) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_copy(use(), source, target, start, end, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_copy(use(), source, target, start, end, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::memory_keep(std::int32_t sequence) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_keep(use(), sequence, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_keep(use(), sequence, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::memory_shift(std::int32_t sequence, std::int32_t start, std::int32_t end, std::int32_t delta) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_shift(use(), sequence, start, end, delta, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_shift(use(), sequence, start, end, delta, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::memory_divide(std::int32_t sequence, std::int32_t start, std::int32_t end, std::int32_t divisor) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_divide(use(), sequence, start, end, divisor, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_divide(use(), sequence, start, end, divisor, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline std::int32_t Context::memory_min(std::int32_t sequence) {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_min(use(), sequence, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_min(use(), sequence, &out, &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
 inline std::int32_t Context::memory_max(std::int32_t sequence) {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_max(use(), sequence, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_max(use(), sequence, &out, &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
 inline bool Context::memory_can_shift() {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_can_shift(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_can_shift(use(), &out, &err);
+    if (code) detail::fail(code, err);
     return out != 0;
 }
 
 inline void Context::memory_clear(bool data) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_clear(use(), data, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_clear(use(), data, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline std::size_t Context::state_size(std::int32_t sequence, StateFlags flags) {
     std::size_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_state_size(use(), sequence, static_cast<std::uint64_t>(flags), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_state_size(use(), sequence, static_cast<std::uint64_t>(flags), &out,
+                                                         &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
@@ -3137,27 +3194,35 @@ inline std::vector<std::uint8_t> Context::save_state(std::int32_t sequence, Stat
     const std::uint8_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_save_state(use(), sequence, static_cast<std::uint64_t>(flags), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_save_state(use(), sequence, static_cast<std::uint64_t>(flags), &out,
+                                                         &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_array(out, out_len);
 }
 
 inline void Context::load_state(Span<const std::uint8_t> state, std::int32_t sequence) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_load_state(use(), state.data(), state.size(), sequence, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_load_state(use(), state.data(), state.size(), sequence, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Context::save_state_file(std::string_view path, Span<const std::int32_t> tokens, std::int32_t sequence,
                                      StateFlags flags) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_save_state_file(use(), path.data(), path.size(), tokens.data(), tokens.size(), sequence, static_cast<std::uint64_t>(flags), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_save_state_file(use(), path.data(), path.size(), tokens.data(),
+                                                              tokens.size(), sequence,
+                                                              static_cast<std::uint64_t>(flags), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline std::vector<std::int32_t> Context::load_state_file(std::string_view path, std::int32_t sequence) {
     const std::int32_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_load_state_file(use(), path.data(), path.size(), sequence, &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_load_state_file(use(), path.data(), path.size(), sequence, &out, &out_len,
+                                                              &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_array(out, out_len);
 }
@@ -3166,7 +3231,8 @@ inline ContextTimings Context::timings() const {
     mullama_context_timings out;
     mullama_context_timings_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_get_timings(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_get_timings(use(), &out, &err);
+    if (code) detail::fail(code, err);
     ContextTimings result;
     detail::read(out, result);
     return result;
@@ -3174,14 +3240,16 @@ inline ContextTimings Context::timings() const {
 
 inline void Context::reset_timings() {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_reset_timings(use(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_reset_timings(use(), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline MemoryUsage Context::memory_usage() {
     mullama_memory_usage out;
     mullama_memory_usage_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_usage(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_usage(use(), &out, &err);
+    if (code) detail::fail(code, err);
     MemoryUsage result;
     detail::read(out, result);
     return result;
@@ -3190,7 +3258,8 @@ inline MemoryUsage Context::memory_usage() {
 inline std::size_t Context::memory_buffer_count() const {
     std::size_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_buffer_count(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_buffer_count(use(), &out, &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
@@ -3198,7 +3267,8 @@ inline MemoryUsage Context::memory_buffer(std::size_t index) {
     mullama_memory_usage out;
     mullama_memory_usage_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_memory_buffer(use(), index, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_memory_buffer(use(), index, &out, &err);
+    if (code) detail::fail(code, err);
     MemoryUsage result;
     detail::read(out, result);
     return result;
@@ -3210,7 +3280,15 @@ inline Generation Context::start_generation(std::optional<std::string_view> prom
     const detail::GivenChatOptions c_chat(options);
     mullama_generation *out = nullptr;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_context_generate(use(), runtime::data_or_null(prompt), runtime::size_or_zero(prompt), runtime::data_or_null(options.tokens), runtime::size_or_zero(options.tokens), runtime::data_or_null(options.messages), runtime::size_or_zero(options.messages), options.sampler ? options.sampler->get() : nullptr, &c_options.c, &c_sampling.c, &c_chat.c, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_context_generate(use(), runtime::data_or_null(prompt),
+                                                       runtime::size_or_zero(prompt),
+                                                       runtime::data_or_null(options.tokens),
+                                                       runtime::size_or_zero(options.tokens),
+                                                       runtime::data_or_null(options.messages),
+                                                       runtime::size_or_zero(options.messages),
+                                                       options.sampler ? options.sampler->get() : nullptr, &c_options.c,
+                                                       &c_sampling.c, &c_chat.c, &out, &err);
+    if (code) detail::fail(code, err);
     return Generation(out);
 }
 
@@ -3233,101 +3311,120 @@ inline TextStream<Generation> Context::stream(std::optional<std::string_view> pr
     return TextStream<Generation>(start_generation(prompt, options));
 }
 
-inline TextStream<Generation> Context::stream(const GenerateOptions &options) {
-    return stream(std::nullopt, options);
-}
+inline TextStream<Generation> Context::stream(const GenerateOptions &options) { return stream(std::nullopt, options); }
 
 inline void Sampler::add_greedy() {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_greedy(use(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_greedy(use(), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_dist(std::optional<std::uint32_t> seed) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_dist(use(), seed.value_or(4294967295u), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_dist(use(), seed.value_or(4294967295u), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_top_k(std::int32_t k) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_top_k(use(), k, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_top_k(use(), k, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_top_p(float p, std::size_t min_keep) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_top_p(use(), p, min_keep, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_top_p(use(), p, min_keep, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_min_p(float p, std::size_t min_keep) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_min_p(use(), p, min_keep, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_min_p(use(), p, min_keep, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_typical(float p, std::size_t min_keep) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_typical(use(), p, min_keep, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_typical(use(), p, min_keep, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_tail_free(float z, std::size_t min_keep) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_tail_free(use(), z, min_keep, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_tail_free(use(), z, min_keep, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_temperature(float temperature) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_temperature(use(), temperature, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_temperature(use(), temperature, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_dynamic_temperature(float temperature, float range, float exponent) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_dynamic_temperature(use(), temperature, range, exponent, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_dynamic_temperature(use(), temperature, range, exponent, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_top_n_sigma(float n) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_top_n_sigma(use(), n, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_top_n_sigma(use(), n, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_xtc(float probability, float threshold, std::size_t min_keep,
                              std::optional<std::uint32_t> seed) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_xtc(use(), probability, threshold, min_keep, seed.value_or(4294967295u), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_xtc(use(), probability, threshold, min_keep,
+                                                      seed.value_or(4294967295u), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_mirostat(float tau, float eta, std::int32_t m, std::optional<std::uint32_t> seed) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_mirostat(use(), tau, eta, m, seed.value_or(4294967295u), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_mirostat(use(), tau, eta, m, seed.value_or(4294967295u), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_mirostat_v2(float tau, float eta, std::optional<std::uint32_t> seed) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_mirostat_v2(use(), tau, eta, seed.value_or(4294967295u), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_mirostat_v2(use(), tau, eta, seed.value_or(4294967295u), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_adaptive_p(float target, float decay, std::optional<std::uint32_t> seed) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_adaptive_p(use(), target, decay, seed.value_or(4294967295u), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_adaptive_p(use(), target, decay, seed.value_or(4294967295u), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_dry(float multiplier, float base, std::int32_t allowed_length, std::int32_t last_n,
                              const std::vector<std::string> &breakers) {
     const auto c_breakers = runtime::texts<mullama_str>(breakers);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_dry(use(), multiplier, base, allowed_length, last_n, c_breakers.data(), c_breakers.size(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_dry(use(), multiplier, base, allowed_length, last_n,
+                                                      c_breakers.data(), c_breakers.size(), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_penalties(std::int32_t last_n, float repeat, float frequency, float presence) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_penalties(use(), last_n, repeat, frequency, presence, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_penalties(use(), last_n, repeat, frequency, presence, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_logit_bias(Span<const std::int32_t> tokens, Span<const float> biases) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_logit_bias(use(), tokens.data(), tokens.size(), biases.data(), biases.size(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_logit_bias(use(), tokens.data(), tokens.size(), biases.data(),
+                                                             biases.size(), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_infill() {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_infill(use(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_infill(use(), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::add_grammar(std::string_view grammar, std::string_view root,
@@ -3335,19 +3432,25 @@ inline void Sampler::add_grammar(std::string_view grammar, std::string_view root
                                  Span<const std::int32_t> trigger_tokens) {
     const auto c_trigger_patterns = runtime::texts<mullama_str>(trigger_patterns);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_add_grammar(use(), grammar.data(), grammar.size(), root.data(), root.size(), c_trigger_patterns.data(), c_trigger_patterns.size(), trigger_tokens.data(), trigger_tokens.size(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_add_grammar(use(), grammar.data(), grammar.size(), root.data(),
+                                                          root.size(), c_trigger_patterns.data(),
+                                                          c_trigger_patterns.size(), trigger_tokens.data(),
+                                                          trigger_tokens.size(), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::remove(std::size_t index) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_remove(use(), index, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_remove(use(), index, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline std::vector<std::string> Sampler::names() {
     const mullama_str *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_names(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_names(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_texts(out, out_len);
 }
@@ -3355,7 +3458,8 @@ inline std::vector<std::string> Sampler::names() {
 inline std::uint32_t Sampler::seed() const {
     std::uint32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_seed(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_seed(use(), &out, &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
@@ -3363,7 +3467,8 @@ inline std::vector<float> Sampler::apply(Span<const float> logits) {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_apply(use(), logits.data(), logits.size(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_apply(use(), logits.data(), logits.size(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_array(out, out_len);
 }
@@ -3371,31 +3476,36 @@ inline std::vector<float> Sampler::apply(Span<const float> logits) {
 inline std::int32_t Sampler::choose(Span<const float> logits) {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_choose(use(), logits.data(), logits.size(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_choose(use(), logits.data(), logits.size(), &out, &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
 inline std::int32_t Sampler::sample(Context &context, std::int32_t index) {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_sample(use(), context.get(), index, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_sample(use(), context.get(), index, &out, &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
 inline void Sampler::accept(std::int32_t token) {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_accept(use(), token, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_accept(use(), token, &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void Sampler::reset() {
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_reset(use(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_reset(use(), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline Sampler Sampler::clone() {
     mullama_sampler *out = nullptr;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_sampler_clone(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_sampler_clone(use(), &out, &err);
+    if (code) detail::fail(code, err);
     return Sampler(out);
 }
 
@@ -3410,7 +3520,8 @@ inline Status Generation::next(TokenEvent &item, Timeout timeout) {
     mullama_token_event_init(&out, sizeof out);
     std::int32_t status = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_next(use(), runtime::milliseconds(timeout), &out, &status, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_next(use(), runtime::milliseconds(timeout), &out, &status, &err);
+    if (code) detail::fail(code, err);
     if (status == MULLAMA_STATUS_ITEM) detail::read(out, item);
     return static_cast<Status>(status);
 }
@@ -3418,19 +3529,19 @@ inline Status Generation::next(TokenEvent &item, Timeout timeout) {
 inline Status Generation::run(Timeout timeout) {
     std::int32_t status = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_run(use(), runtime::milliseconds(timeout), &status, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_run(use(), runtime::milliseconds(timeout), &status, &err);
+    if (code) detail::fail(code, err);
     return static_cast<Status>(status);
 }
 
-inline void Generation::cancel() const noexcept {
-    mullama_generation_cancel(get());
-}
+inline void Generation::cancel() const noexcept { mullama_generation_cancel(get()); }
 
 inline std::string Generation::text() {
     const char *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_text(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_text(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_text(out, out_len);
 }
 
@@ -3438,7 +3549,8 @@ inline std::vector<std::int32_t> Generation::tokens() {
     const std::int32_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_tokens(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_tokens(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_array(out, out_len);
 }
 
@@ -3446,7 +3558,8 @@ inline Span<const std::int32_t> Generation::tokens_view() {
     const std::int32_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_tokens(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_tokens(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return Span<const std::int32_t>(out, out_len);
 }
 
@@ -3454,7 +3567,8 @@ inline std::vector<std::int32_t> Generation::prompt_tokens() {
     const std::int32_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_prompt_tokens(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_prompt_tokens(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_array(out, out_len);
 }
 
@@ -3462,7 +3576,8 @@ inline Span<const std::int32_t> Generation::prompt_tokens_view() {
     const std::int32_t *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_prompt_tokens(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_prompt_tokens(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return Span<const std::int32_t>(out, out_len);
 }
 
@@ -3470,7 +3585,8 @@ inline GenerationResult Generation::result() const {
     mullama_generation_result out;
     mullama_generation_result_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_get_result(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_get_result(use(), &out, &err);
+    if (code) detail::fail(code, err);
     GenerationResult result;
     detail::read(out, result);
     return result;
@@ -3479,7 +3595,8 @@ inline GenerationResult Generation::result() const {
 inline Status Generation::prepare(Timeout timeout) {
     std::int32_t status = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_prepare(use(), runtime::milliseconds(timeout), &status, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_prepare(use(), runtime::milliseconds(timeout), &status, &err);
+    if (code) detail::fail(code, err);
     return static_cast<Status>(status);
 }
 
@@ -3487,7 +3604,8 @@ inline std::vector<float> Generation::logits() {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_logits(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_logits(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return runtime::copy_array(out, out_len);
 }
 
@@ -3495,14 +3613,16 @@ inline Span<const float> Generation::logits_view() {
     const float *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_logits(use(), &out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_logits(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
     return Span<const float>(out, out_len);
 }
 
 inline std::int32_t Generation::choose() {
     std::int32_t out = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_choose(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_choose(use(), &out, &err);
+    if (code) detail::fail(code, err);
     return out;
 }
 
@@ -3510,7 +3630,8 @@ inline TokenEvent Generation::accept(std::int32_t token) {
     mullama_token_event out;
     mullama_token_event_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_accept(use(), token, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_accept(use(), token, &out, &err);
+    if (code) detail::fail(code, err);
     TokenEvent result;
     detail::read(out, result);
     return result;
@@ -3520,7 +3641,8 @@ inline TokenEvent Generation::finish() {
     mullama_token_event out;
     mullama_token_event_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_generation_finish(use(), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_generation_finish(use(), &out, &err);
+    if (code) detail::fail(code, err);
     TokenEvent result;
     detail::read(out, result);
     return result;
@@ -3538,7 +3660,8 @@ inline BuildInfo get_build_info() {
     mullama_build_info out;
     mullama_build_info_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_get_build_info(&out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_get_build_info(&out, &err);
+    if (code) detail::fail(code, err);
     BuildInfo result;
     detail::read(out, result);
     return result;
@@ -3549,7 +3672,8 @@ inline std::vector<std::string> cpu_features() {
     const mullama_str *out = nullptr;
     std::size_t out_len = 0;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_cpu_features(&out, &out_len, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_cpu_features(&out, &out_len, &err);
+    if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_texts(out, out_len);
 }
@@ -3559,7 +3683,8 @@ inline BackendLimits get_backend_limits() {
     mullama_backend_limits out;
     mullama_backend_limits_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_get_backend_limits(&out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_get_backend_limits(&out, &err);
+    if (code) detail::fail(code, err);
     BackendLimits result;
     detail::read(out, result);
     return result;
@@ -3576,7 +3701,8 @@ inline DeviceInfo device(std::size_t index) {
     mullama_device_info out;
     mullama_device_info_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_device(index, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_device(index, &out, &err);
+    if (code) detail::fail(code, err);
     DeviceInfo result;
     detail::read(out, result);
     return result;
@@ -3586,20 +3712,23 @@ inline Log open_log(bool from_start) {
     detail::check_version();
     mullama_log *out = nullptr;
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_open_log(from_start, &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_open_log(from_start, &out, &err);
+    if (code) detail::fail(code, err);
     return Log(out);
 }
 
 inline void set_log_level(LogLevel level) {
     detail::check_version();
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_set_log_level(static_cast<std::int32_t>(level), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_set_log_level(static_cast<std::int32_t>(level), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline void log_message(LogLevel level, std::string_view text) {
     detail::check_version();
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_log_message(static_cast<std::int32_t>(level), text.data(), text.size(), &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_log_message(static_cast<std::int32_t>(level), text.data(), text.size(), &err);
+    if (code) detail::fail(code, err);
 }
 
 inline SamplerSettings get_sampler_settings(SamplerPreset preset) {
@@ -3607,7 +3736,8 @@ inline SamplerSettings get_sampler_settings(SamplerPreset preset) {
     mullama_sampler_settings out;
     mullama_sampler_settings_init(&out, sizeof out);
     mullama_error *err = nullptr;
-    if (const std::int32_t code = mullama_get_sampler_settings(static_cast<std::int32_t>(preset), &out, &err)) detail::fail(code, err);
+    const std::int32_t code = mullama_get_sampler_settings(static_cast<std::int32_t>(preset), &out, &err);
+    if (code) detail::fail(code, err);
     SamplerSettings result;
     detail::read(out, result);
     return result;

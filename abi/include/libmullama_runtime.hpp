@@ -300,7 +300,9 @@ std::vector<Text> texts(const std::vector<std::string> &from) {
 
 // Values on their way out of C: copies of what stays the library's
 
-inline std::string copy_text(const char *data, std::size_t size) { return size ? std::string(data, size) : std::string(); }
+inline std::string copy_text(const char *data, std::size_t size) {
+    return size ? std::string(data, size) : std::string();
+}
 
 template <class T>
 std::vector<T> copy_array(const T *data, std::size_t size) {
@@ -316,11 +318,17 @@ std::vector<std::string> copy_texts(const Text *data, std::size_t size) {
 }
 
 /// The same into an object that is there already, whose memory is used again.
-inline void assign(std::string &to, const char *data, std::size_t size) { size ? void(to.assign(data, size)) : to.clear(); }
+inline void assign(std::string &to, const char *data, std::size_t size) {
+    size ? void(to.assign(data, size)) : to.clear();
+}
 
 template <class T>
 void assign(std::vector<T> &to, const T *data, std::size_t size) {
     size ? to.assign(data, data + size) : to.clear();
+}
+
+inline void assign(std::optional<std::string> &to, const char *data, std::size_t size) {
+    data ? assign(to ? *to : to.emplace(), data, size) : to.reset();
 }
 
 /// From key, value, key, value.
@@ -333,37 +341,31 @@ std::map<std::string, std::string> copy_pairs(const Text *data, std::size_t size
     return pairs;
 }
 
-/// Names of an enum's members.
-template <class Value>
-struct Named {
-    Value value;
-    const char *name;
+/// Gathers the names of the bits that are set: "read|share", and a number for those without a name.
+class FlagNames {
+  public:
+    template <class E>
+    explicit FlagNames(E flags) noexcept : rest_(static_cast<std::uint64_t>(flags)) {}
+
+    template <class E>
+    void add(E flag, const char *name) {
+        const auto bits = static_cast<std::uint64_t>(flag);
+        if (!bits || (rest_ & bits) != bits) return;
+        append(name);
+        rest_ &= ~bits;
+    }
+
+    std::string text() && {
+        if (rest_ || text_.empty()) append(std::to_string(rest_));
+        return std::move(text_);
+    }
+
+  private:
+    void append(const std::string &name) { text_ += (text_.empty() ? "" : "|") + name; }
+
+    std::uint64_t rest_;
+    std::string text_;
 };
-
-/// The name of a member; the number of one that this header does not know.
-template <class Enum, std::size_t n>
-std::string name_of(Enum value, const Named<Enum> (&names)[n]) {
-    for (const Named<Enum> &one : names) {
-        if (one.value == value) return one.name;
-    }
-    return std::to_string(static_cast<std::underlying_type_t<Enum>>(value));
-}
-
-/// The names of the bits that are set, such as "read|share"; a number for the rest.
-template <class Flags, std::size_t n>
-std::string names_of(Flags flags, const Named<Flags> (&names)[n]) {
-    auto rest = static_cast<std::uint64_t>(flags);
-    std::string text;
-    const auto add = [&text](const std::string &name) { text += (text.empty() ? "" : "|") + name; };
-    for (const Named<Flags> &one : names) {
-        const auto bits = static_cast<std::uint64_t>(one.value);
-        if (!bits || (rest & bits) != bits) continue;
-        add(one.name);
-        rest &= ~bits;
-    }
-    if (rest || text.empty()) add(std::to_string(rest));
-    return text;
-}
 
 // Flags are enums for which `std::true_type is_flags(E)` is declared beside them. Their namespace brings these in.
 
@@ -423,9 +425,11 @@ inline std::string path_of(const std::string &library) {
 /// One sentence if the library lacks something that a program needs; empty if it has everything.
 inline std::string mismatch(const char *library, std::uint32_t found, std::uint32_t needed) {
     if (found >> 16 == needed >> 16 && found >= needed) return {};
-    const auto shown = [](std::uint32_t version) { return std::to_string(version >> 16) + "." + std::to_string(version & 0xFFFF); };
-    return "this program needs ABI " + shown(needed) + " of " + library + ", but the library at " + path_of(library) + " has ABI " +
-           shown(found);
+    const auto shown = [](std::uint32_t version) {
+        return std::to_string(version >> 16) + "." + std::to_string(version & 0xFFFF);
+    };
+    return "this program needs ABI " + shown(needed) + " of " + library + ", but the library at " + path_of(library) +
+           " has ABI " + shown(found);
 }
 
 }  // namespace mullama_runtime

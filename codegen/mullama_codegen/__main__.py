@@ -1,4 +1,4 @@
-"""`python -m mullama_codegen`: checks that every generated file is up to date; `--write` writes them."""
+"""`python -m mullama_codegen`: checks that every generated file is up to date; `--write` writes them, `--release` freezes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import load, render, targets
+from . import load, released, render, targets
 from .build import load_api
 from .messages import SpecError
 
@@ -23,13 +23,22 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--root", type=Path, default=load.REPOSITORY, help="the folder that the outputs belong to")
     parser.add_argument("--target", action="append", choices=targets.names(), help="only this target (default: all)")
+    parser.add_argument(
+        "--release",
+        metavar="VERSION",
+        help="freeze what the description of this version promises, in its released.json",
+    )
     options = parser.parse_args(arguments)
+    if options.release:
+        return _release(options.spec or [options.root / SPECS[0]], options.root, options.release)
 
     files: dict[str, str] = {}
     messages: list[str] = []
     for spec in options.spec or [options.root / spec for spec in SPECS if (options.root / spec).is_dir()]:
         try:
-            files.update(targets.outputs(load_api(spec, options.root), options.target or targets.names()))
+            api = load_api(spec, options.root)
+            messages += released.check(api, spec)
+            files.update(targets.outputs(api, options.target or targets.names()))
         except SpecError as error:
             messages += error.messages
     if messages:
@@ -47,6 +56,16 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     print(f"{len(files)} generated files are up to date")
+    return 0
+
+
+def _release(specs: list[Path], root: Path, version: str) -> int:
+    try:
+        for spec in specs:
+            print(f"frozen: {load.shown(released.freeze(load_api(spec, root), spec, version), root)}")
+    except SpecError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The golden spec: its C outputs are committed beside it, so that a change of the generator shows in a diff."""
+"""The golden spec: its C and C++ outputs are committed beside it, so that a change of the generator shows in a diff."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mullama_codegen.__main__ import main
 
 HERE = Path(__file__).parent
 CODEGEN = HERE.parent
+TARGETS = ("--target", "c", "--target", "cpp")
 
 
 def run(root: Path, *more: str) -> int:
-    return main(["--root", str(root), "--spec", str(root / "golden/spec"), "--target", "c", *more])
+    return main(["--root", str(root), "--spec", str(root / "golden/spec"), *TARGETS, *more])
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def outputs(root: Path) -> dict[str, bytes]:
 
 def test_golden_outputs_are_what_the_generator_writes() -> None:
     assert run(HERE) == 0
-    assert len(outputs(HERE)) == 10
+    assert len(outputs(HERE)) == 11
 
 
 @pytest.mark.parametrize("name", list(outputs(HERE)))
@@ -91,7 +92,7 @@ def test_outputs_do_not_depend_on_the_order_of_hashes(copy: Path) -> None:
     for seed in ("1", "2"):
         for path in outputs(copy):
             (copy / "golden" / path).unlink()
-        arguments = ["--root", str(copy), "--spec", str(copy / "golden/spec"), "--target", "c", "--write"]
+        arguments = ["--root", str(copy), "--spec", str(copy / "golden/spec"), *TARGETS, "--write"]
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         subprocess.run(
             [sys.executable, "-m", "mullama_codegen", *arguments],

@@ -31,7 +31,9 @@ def test_header_compiles_alone_and_twice(api: Api, standard: str, compiler: str,
 
 @pytest.mark.parametrize("standard", ["c++17", "c++20", "c++2b"])
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
-def test_cpp_header_compiles_alone_twice_and_beside_the_other(api: Api, standard: str, compiler: str, tmp_path: Path) -> None:
+def test_cpp_header_compiles_alone_twice_and_beside_the_other(
+    api: Api, standard: str, compiler: str, tmp_path: Path
+) -> None:
     """Both APIs share the hand-written header, and a program may use both."""
     include, other = f"#include <lib{api.name}.hpp>\n", "fixture" if api.name == "mullama" else "mullama"
     folders = [f"-I{ROOT / folder / 'include'}" for folder in ("abi", "abi/fixture")]
@@ -45,11 +47,23 @@ def test_cpp_header_compiles_alone_twice_and_beside_the_other(api: Api, standard
 def test_a_program_of_several_files_links(build_fixture, tmp_path: Path) -> None:
     """Everything in the C++ headers is inline."""
     folders = [f"-I{ROOT / folder / 'include'}" for folder in ("abi", "abi/fixture")]
-    for name, body in (("main", "int other();\nint main() { return other(); }"), ("other", "int other() { return 0; }")):
+    for name, body in (
+        ("main", "int other();\nint main() { return other(); }"),
+        ("other", "int other() { return 0; }"),
+    ):
         (tmp_path / f"{name}.cpp").write_text(f"#include <libfixture.hpp>\n{body}\n")
     library = build_fixture()
     link = (f"-L{library}", f"-Wl,-rpath,{library}", "-lfixture")
-    run(need("g++"), "-std=c++17", *folders, tmp_path / "main.cpp", tmp_path / "other.cpp", "-o", tmp_path / "program", *link)
+    run(
+        need("g++"),
+        "-std=c++17",
+        *folders,
+        tmp_path / "main.cpp",
+        tmp_path / "other.cpp",
+        "-o",
+        tmp_path / "program",
+        *link,
+    )
     run(tmp_path / "program")
 
 

@@ -39,7 +39,9 @@ EXAMPLES = [
 
 
 def call(*command: str | Path, cwd: Path, **environment: str) -> str:
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in done.stderr
     return done.stdout
@@ -72,7 +74,9 @@ def folder(tmp_path: Path) -> Path:
 def compile_(package: Package, compiler: str, source: str, folder: Path, prefix: Path, standard: str = "") -> Path:
     """As the README says, with pkg-config and warnings that are errors."""
     (folder / f"answer.{package.suffix}").write_text(source, encoding="utf-8")
-    found = call("pkg-config", "--cflags", "--libs", "mullama", cwd=folder, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
+    found = call(
+        "pkg-config", "--cflags", "--libs", "mullama", cwd=folder, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig")
+    )
     flags = [standard or package.standard, *WARNINGS, "-pthread", f"-Wl,-rpath,{prefix / 'lib'}"]
     call(need(compiler), *flags, f"answer.{package.suffix}", "-o", "answer", *found.split(), cwd=folder)
     return folder / "answer"

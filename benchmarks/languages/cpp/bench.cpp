@@ -31,8 +31,10 @@ int main(int argc, char **argv) {
     if (argc != 3) return std::cerr << "usage: " << argv[0] << " MODEL N_THREADS\n", 2;
     const mullama::Model model(argv[1]);
     mullama::Context context = model.create_context({.n_ctx = 1024, .n_threads = std::stoi(argv[2])});
-    const mullama::GenerateOptions options{
-        .tokens = {{model.special_tokens().bos}}, .max_tokens = n_new, .ignore_eos = true, .temperature = 0};
+    const mullama::GenerateOptions options{.tokens = {{model.special_tokens().bos}},
+                                           .max_tokens = n_new,
+                                           .ignore_eos = true,
+                                           .temperature = 0};
 
     std::cout.precision(9);
     volatile std::int32_t kept = 0;  // what a loop leaves there, no compiler leaves out

@@ -51,8 +51,10 @@ void check_throws(const char *file, int line, Code code, const std::string &part
         body();
     } catch (const Error &error) {
         const std::string said = error.what();
-        if (typeid(error) != typeid(Error)) report(file, line, std::string("a ") + typeid(error).name() + " was thrown");
-        if (error.code() != code || said.find(part) == std::string::npos) report(file, line, to_string(error.code()) + ": " + said);
+        if (typeid(error) != typeid(Error))
+            report(file, line, std::string("a ") + typeid(error).name() + " was thrown");
+        if (error.code() != code || said.find(part) == std::string::npos)
+            report(file, line, to_string(error.code()) + ": " + said);
         return;
     } catch (const std::exception &error) {
         report(file, line, std::string("another exception: ") + error.what());
@@ -80,7 +82,8 @@ inline int run_tests(int argc, char **argv, const std::function<std::int64_t()> 
         } catch (const std::exception &error) {
             report(test.name, 0, std::string("ended with: ") + error.what());
         }
-        if (live_objects() != before) report(test.name, 0, std::to_string(live_objects() - before) + " objects are left over");
+        if (live_objects() != before)
+            report(test.name, 0, std::to_string(live_objects() - before) + " objects are left over");
     }
     if (!found && wanted != "--list") report(argv[0], 0, "there is no test " + wanted);
     return failures() ? 1 : 0;

@@ -73,7 +73,8 @@ inline value *of_json_text(const std::string &text) { return of_json(text.data()
 
 template <class T>
 std::enable_if_t<std::is_integral_v<T>, value *> of(T number) {
-    return std::is_signed_v<T> ? of_signed(static_cast<std::int64_t>(number)) : of_unsigned(static_cast<std::uint64_t>(number));
+    return std::is_signed_v<T> ? of_signed(static_cast<std::int64_t>(number))
+                               : of_unsigned(static_cast<std::uint64_t>(number));
 }
 
 template <class T>

@@ -35,14 +35,16 @@ class Bindings {
             value *const last = bound_.back().second;
             bound_.pop_back();
             const auto is_same = [last](const auto &one) { return one.second == last; };  // bound twice
-            if (last->kind == HANDLE && std::none_of(bound_.begin(), bound_.end(), is_same)) last->release(last->pointer);
+            if (last->kind == HANDLE && std::none_of(bound_.begin(), bound_.end(), is_same))
+                last->release(last->pointer);
         }
     }
 
     void bind(const std::string &name, value *one) { bound_.emplace_back(name, one); }
 
     value *find(const std::string &name) const {
-        const auto found = std::find_if(bound_.rbegin(), bound_.rend(), [&](const auto &one) { return one.first == name; });
+        const auto found = std::find_if(bound_.rbegin(), bound_.rend(),
+                                        [&](const auto &one) { return one.first == name; });
         if (found == bound_.rend()) throw failed("nothing is bound to " + name);
         return found->second;
     }
@@ -84,7 +86,8 @@ class Bindings {
 };
 
 const caller &find_caller(const std::string &name) {
-    const auto found = std::find_if(callers.begin(), callers.end(), [&](const caller &one) { return one.name == name; });
+    const auto found = std::find_if(callers.begin(), callers.end(),
+                                    [&](const caller &one) { return one.name == name; });
     if (found == callers.end()) throw failed("no function " + name);
     return *found;
 }
@@ -119,7 +122,8 @@ void call(const value *step, Bindings &bindings) {
     const caller &caller = find_caller(given(step, "call")->data);
     const value *const receiver = given(step, "on");
     value *const on = receiver ? bindings.find(given(receiver, "ref")->data) : nullptr;
-    if (!caller.on.empty() && (!on || on->kind != HANDLE || caller.on != on->type)) throw failed("needs a " + caller.on);
+    if (!caller.on.empty() && (!on || on->kind != HANDLE || caller.on != on->type))
+        throw failed("needs a " + caller.on);
     value *const args = given(step, "args") ? bindings.resolve(given(step, "args")) : of_map();
     if (const value *timeout = given(step, "timeout_ms")) put(args, "timeout_ms", const_cast<value *>(timeout));
     const value *const expect = given(step, "expect") ? bindings.resolve(given(step, "expect")) : nullptr;

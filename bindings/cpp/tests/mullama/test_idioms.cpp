@@ -29,8 +29,10 @@ Context tiny_context(const mullama::ContextOptions &options = {.n_ctx = 256, .n_
 }
 
 template <class T>
-constexpr bool moves_only = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T> && !std::is_copy_constructible_v<T>;
-static_assert(moves_only<Model> && moves_only<Context> && moves_only<Sampler> && moves_only<Generation> && moves_only<mullama::Log>);
+constexpr bool moves_only = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T> &&
+                            !std::is_copy_constructible_v<T>;
+static_assert(moves_only<Model> && moves_only<Context> && moves_only<Sampler> && moves_only<Generation> &&
+              moves_only<mullama::Log>);
 static_assert(std::ranges::input_range<Generation> && std::ranges::input_range<mullama::TextStream<Generation>> &&
               std::ranges::input_range<mullama::Log>);
 
@@ -44,7 +46,8 @@ TEST(a_real_model_answers_and_streams_the_same) {
     CHECK(answer.result.finish_reason == FinishReason::length);
     context.memory_clear();
     std::string streamed;
-    for (auto piece : context.stream("The capital of France is", {.max_tokens = 12, .temperature = 0})) streamed += piece;
+    for (auto piece : context.stream("The capital of France is", {.max_tokens = 12, .temperature = 0}))
+        streamed += piece;
     CHECK(streamed == answer);
     CHECK(!context.generate({.messages = R"([{"role": "user", "content": "Say hello."}])", .max_tokens = 8}).empty());
 }
@@ -177,7 +180,8 @@ TEST(errors_come_by_family) {
     THROWS(mullama::FileError, ErrorCode::file_not_found, "missing.gguf", Model("missing.gguf"));
     THROWS(mullama::ArgumentError, ErrorCode::invalid_utf8, "UTF-8", model.tokenize("\xff"));
     THROWS(mullama::ArgumentError, ErrorCode::out_of_range, "", mullama::device(10'000));
-    THROWS(mullama::ResourceError, ErrorCode::context_full, "1000", context.generate({.tokens = std::vector<std::int32_t>(1000, 5)}));
+    THROWS(mullama::ResourceError, ErrorCode::context_full, "1000",
+           context.generate({.tokens = std::vector<std::int32_t>(1000, 5)}));
     THROWS(mullama::VocabularyError, ErrorCode::invalid_token, "-1", model.token_text(-1));
     THROWS(mullama::InferenceError, ErrorCode::no_output, "", context.logits());
     THROWS(mullama::GrammarError, ErrorCode::invalid_grammar, "", context.generate("the", {.grammar = "root ::= ["}));
@@ -188,7 +192,9 @@ TEST(errors_come_by_family) {
 
 TEST(what_a_progress_callback_throws_reaches_the_caller) {
     std::vector<float> parts;
-    { const Model model(tiny(), {}, [&](float part) { return parts.push_back(part), true; }); }
+    {
+        const Model model(tiny(), {}, [&](float part) { return parts.push_back(part), true; });
+    }
     CHECK(!parts.empty() && std::ranges::is_sorted(parts) && parts.back() == 1);
     bool thrown = false;
     try {
@@ -230,7 +236,8 @@ TEST(one_model_serves_many_threads) {
     std::vector<std::thread> threads;
     for (std::string &answer : answers) {
         threads.emplace_back([&model, &answer] {
-            answer = model.create_context({.n_ctx = 64, .n_threads = 1}).generate("the people", {.max_tokens = 16, .temperature = 0});
+            answer = model.create_context({.n_ctx = 64, .n_threads = 1})
+                         .generate("the people", {.max_tokens = 16, .temperature = 0});
         });
     }
     for (std::thread &thread : threads) thread.join();

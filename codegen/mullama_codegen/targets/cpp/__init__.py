@@ -33,6 +33,9 @@ def files(api: Api) -> dict[str, str]:
 def _files(api: Api) -> dict[str, str]:
     lowering = Lowering(api)
     structs = api.structs.values()
+    closed = next((lowering.names.family(code.family) for code in api.codes if code.name == "CLOSED"), "")
+    if not closed:
+        raise UnsupportedError("handles without an error code CLOSED")
     view = {
         "api": api,
         "names": lowering.names,
@@ -41,6 +44,7 @@ def _files(api: Api) -> dict[str, str]:
         "comment": comment,
         "docs": lowering.docs,
         "required": _required(api),
+        "closed_error": closed,
         "enums": [lowering.enum(enum) for enum in api.enums.values()],
         "callbacks": [lowering.callback(callback) for callback in api.callbacks.values()],
         "records": [lowering.record(struct) for struct in structs if not struct.is_options],

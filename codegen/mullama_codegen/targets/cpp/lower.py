@@ -9,7 +9,20 @@ from ...api import NUMBERS, Api, Callback, Enum, Function, Handle, Struct, Value
 from .docs import Docs
 from .names import Names, UnsupportedError, joins, uses
 from .types import C_SCALARS, Types, element, is_optional
-from .views import Constant, CppCallback, CppClass, CppEnum, CppStruct, Field, Given, Method, Parameter, Record
+from .views import (
+    Constant,
+    CppCallback,
+    CppClass,
+    CppEnum,
+    CppStruct,
+    Field,
+    Given,
+    Method,
+    Parameter,
+    Record,
+    block,
+    fit,
+)
 
 TIMEOUT = Parameter("Timeout", "timeout", "std::nullopt", "How long to wait at most; none: no limit.")
 
@@ -57,16 +70,16 @@ class Lowering:
             lines += [f"@return {self.docs.text(returns.doc).replace('0 stops', 'false stops')}"]
         answer = C_SCALARS[returns.type.kind] if returns else ""
         name = self.names.type(callback.name)
-        call = f"static_cast<runtime::Callback<{name}> *>(user)->"
-        call += f"answer<{answer}>" if answer else "tell"
+        call = f"return callback.answer<{answer}>(" if answer else "callback.tell("
         return CppCallback(
             name=callback.name,
             type=name,
             function=f"{self.types.result(returns)}({', '.join(parameters)})",
             comment=lines,
-            parameters=", ".join([*c_parameters, "void *user"]),
-            answer=answer or "void",
-            call=f"{'return ' if answer else ''}{call}({', '.join(arguments)});",
+            definition=block(
+                fit(f"inline {answer or 'void'} call_{callback.name}(", [*c_parameters, "void *user"], ") {", 0),
+                [f"auto &callback = *static_cast<runtime::Callback<{name}> *>(user);", fit(call, arguments, ");", 4)],
+            ),
         )
 
     def record(self, struct: Struct) -> Record:
@@ -82,7 +95,7 @@ class Lowering:
             default = "" if is_optional(value) else empty.get(value.type.kind, "")
             fields.append(Field(self.types.field(value), name, default, self.docs.value(value, 8)))
             pointer, length = f"from.{c_name}", f"from.{c_name}_len"
-            if value.type.is_sequence and not value.nullable and value.type.kind not in ("list", "map"):
+            if value.type.kind in ("str", "json") or (value.type.kind in ("bytes", "span") and not value.nullable):
                 reads.append(f"runtime::assign(to.{name}, {pointer}, {length});")
             else:
                 reads.append(f"to.{name} = {self.types.optional_copy(value, pointer, length)};")
@@ -202,9 +215,11 @@ class Lowering:
             arguments += ["&out", "&out_len"][: 2 if returns and returns.type.is_sequence else 1] if returns else []
             body += self.types.places(returns) if returns else []
             body += [f"{self.api.prefix}_error *err = nullptr;"]
-            call = f"{c_name}({', '.join([*arguments, '&err'])})"
             caught = f", c_{self.names.plain(callback.name)}" if callback else ""
-            body.append(f"if (const std::int32_t code = {call}) detail::fail(code, err{caught});")
+            body += [
+                fit(f"const std::int32_t code = {c_name}(", [*arguments, "&err"], ");", 4),
+                f"if (code) detail::fail(code, err{caught});",
+            ]
             body += self._result(function, callback)
         elif callback:
             raise UnsupportedError(f"{function.name}: a callback on a function that cannot fail")
@@ -312,17 +327,18 @@ class Lowering:
             raise UnsupportedError(f"{function.name}: parameters on a stream function")
         prefix, name = self.api.prefix, self.names.method(function)
         places = ["std::int32_t status = 0;", f"{prefix}_error *err = nullptr;"]
-        arguments, parameters, end = "use(), runtime::milliseconds(timeout), ", [TIMEOUT], []
+        arguments, parameters, end = ["use()", "runtime::milliseconds(timeout)"], [TIMEOUT], []
         if function.stream_of:
             c_type, item = f"{prefix}_{function.stream_of}", self.names.type(function.stream_of)
             places = [f"{c_type} out;", f"{c_type}_init(&out, sizeof out);", *places]
-            arguments += "&out, "
+            arguments.append("&out")
             parameters = [Parameter(f"{item} &", "item", None, "Filled when the status is `item`."), TIMEOUT]
             end = [f"if (status == {prefix.upper()}_STATUS_ITEM) detail::read(out, item);"]
-        call = f"{prefix}_{function.name}({arguments}&status, &err)"
+        call = fit(f"const std::int32_t code = {prefix}_{function.name}(", [*arguments, "&status", "&err"], ");", 4)
         body = [
             *places,
-            f"if (const std::int32_t code = {call}) detail::fail(code, err);",
+            call,
+            "if (code) detail::fail(code, err);",
             *end,
             "return static_cast<Status>(status);",
         ]

@@ -46,7 +46,7 @@ class Method:
 
     def definition(self) -> str:
         name = f"{self.owner}::{self.name}" if self.owner else self.name
-        return self._fit(["inline", self.result], name, False, " {", 0)
+        return block(self._fit(["inline", self.result], name, False, " {", 0), self.body)
 
     def _fit(self, words: list[str], name: str, with_defaults: bool, tail: str, indent: int) -> str:
         head = " ".join([*filter(None, words), name]) + "("
@@ -58,18 +58,21 @@ def fit(head: str, items: list[str], tail: str, indent: int) -> str:
     """One line if it fits, else wrapped between the items and aligned behind the bracket."""
     lines, line = [], head
     for index, item in enumerate(items):
-        last = index == len(items) - 1
-        piece = item + ("" if last else ",")
+        end = tail if index == len(items) - 1 else ","
         space = "" if line.endswith("(") or not line.strip() else " "
-        if lines_needed(line + space + piece + (tail if last else ""), indent) and line != head:
-            lines.append(line)
+        if indent + len(line + space + item + end) > WIDTH and line != head:
+            lines.append(line.rstrip())
             line, space = " " * len(head), ""
-        line += space + piece
+        line += space + item + ("" if end is tail else end)
     return f"\n{' ' * indent}".join([*lines, line + tail])
 
 
-def lines_needed(line: str, indent: int) -> bool:
-    return indent + len(line) > WIDTH
+def block(head: str, body: list[str]) -> str:
+    """A function: on one line where it fits."""
+    short = f"{head} {body[0]} }}" if len(body) == 1 else ""
+    if short and len(short) <= WIDTH and "\n" not in short:
+        return short
+    return "\n".join([head, *(f"    {line}" for line in body), "}"])
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,16 @@ class Given:
     lines: list[str]
     members: list[str]
 
+    @property
+    def constructor(self) -> str:
+        head, inits = f"explicit {self.name}(const {self.source or 'Options'} &from)", self.initializers
+        short = f"{head} : {', '.join(inits)} {{" if inits else f"{head} {{"
+        if 4 + len(short) <= WIDTH:
+            return short
+        second = f"        : {', '.join(inits)} {{"
+        apart = ",\n          ".join(inits)
+        return f"{head}\n{second if len(second) <= WIDTH else f'        : {apart} {{'}"
+
 
 @dataclass(frozen=True)
 class CppCallback:
@@ -134,9 +147,7 @@ class CppCallback:
     type: str  # LoadProgress
     function: str  # bool(float fraction)
     comment: list[str]
-    parameters: str  # of the C function
-    answer: str  # C type
-    call: str
+    definition: str  # of the function that C calls
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ final class Floats implements \ArrayAccess, \Countable, \IteratorAggregate, \Jso
 {
     private const AT_ONCE = 1024; // numbers unpacked at once while iterating
 
-    /** @param string $packed The numbers, 4 bytes each in this machine's order, as `pack('f*', ...)` gives them. */
-    public function __construct(public readonly string $packed)
-    {
+    public function __construct(
+        /** The numbers, 4 bytes each in this machine's order, as `pack('f*', ...)` gives them. */
+        public readonly string $packed,
+    ) {
         if (\strlen($packed) % 4 !== 0) {
             throw new \ValueError('packed floats take 4 bytes each, but there are ' . \strlen($packed) . ' bytes');
         }
@@ -29,16 +30,19 @@ final class Floats implements \ArrayAccess, \Countable, \IteratorAggregate, \Jso
         return new self(Native::fromFloats($numbers, 'numbers'));
     }
 
+    /** How many numbers there are. */
     public function count(): int
     {
         return \strlen($this->packed) >> 2;
     }
 
+    /** Whether there is a number at an index. */
     public function offsetExists(mixed $offset): bool
     {
         return \is_int($offset) && $offset >= 0 && $offset < $this->count();
     }
 
+    /** The number at an index, from 0. */
     public function offsetGet(mixed $offset): float
     {
         if (!$this->offsetExists($offset)) {
@@ -48,17 +52,19 @@ final class Floats implements \ArrayAccess, \Countable, \IteratorAggregate, \Jso
         return \unpack('f', $this->packed, 4 * $offset)[1];
     }
 
+    /** Refused: these floats cannot be changed. */
     public function offsetSet(mixed $offset, mixed $value): never
     {
         throw new \LogicException('floats of the library cannot be changed; toArray() gives an array of your own');
     }
 
+    /** Refused: these floats cannot be changed. */
     public function offsetUnset(mixed $offset): never
     {
         throw new \LogicException('floats of the library cannot be changed; toArray() gives an array of your own');
     }
 
-    /** A part, such as one row of several. */
+    /** A part, such as one row of several: `$all->slice($row * $width, $width)`. */
     public function slice(int $offset, ?int $length = null): self
     {
         return new self(\substr($this->packed, 4 * $offset, $length === null ? null : 4 * $length));

@@ -47,10 +47,10 @@ abstract class Binding
                 yield self::SLICE_MS;
             }
         }
-        $end = \microtime(true) + $timeout;
+        $end = \hrtime(true) / 1e9 + $timeout;
         do {
-            $left = (int) \round(($end - \microtime(true)) * 1000);
-            yield \max(0, \min(self::SLICE_MS, $left));
-        } while (\microtime(true) < $end);
+            $left = \round(1e3 * ($end - \hrtime(true) / 1e9));
+            yield (int) \max(0, \min(self::SLICE_MS, $left));
+        } while (\hrtime(true) / 1e9 < $end);
     }
 }

@@ -100,7 +100,7 @@ final class Library
         return new LibraryException($sentence, 0, $cause);
     }
 
-    /** Opens the library once more, for good: FFI closes it at the end of each request, and its threads may still live. */
+    /** Opens the library once more, for good: FFI closes it when a request ends, where its threads may still live. */
     private static function pin(string $path): void
     {
         if (\PHP_OS_FAMILY !== 'Windows') {

@@ -20,7 +20,7 @@ final class Model extends Handle
      * Loads a model from a GGUF file, or from the first of several part files.
      *
      * @param string $path The file.
-     * @param (callable(float $fraction): bool|null)|null $progress Told how far the load is; may stop it.
+     * @param (callable(float $fraction): ?bool)|null $progress Told how far the load is; may stop it.
      * @param int $nGpuLayers Layers to keep in GPU memory; -1: all. At least -1.
      * @param list<string> $devices Names of the devices to use, as in {@see DeviceInfo::$name}; empty: all.
      * @param SplitMode|int $splitMode How to spread the model over several devices.

@@ -196,7 +196,7 @@ final class Store extends Handle
     /**
      * Shows each entry to a callback, in the order of the keys.
      *
-     * @param callable(int $index, string $key, EntryKind|int $kind): bool|null $visitor What to show them to.
+     * @param callable(int $index, string $key, EntryKind|int $kind): ?bool $visitor What to show them to.
      * @return int How many it was shown.
      * @throws ArgumentException Closed.
      * @throws CancelledException Cancelled.

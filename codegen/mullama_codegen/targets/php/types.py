@@ -179,7 +179,7 @@ class Types:
     def _callable(self, value: Value) -> str:
         callback = self.api.callbacks[value.type.name]
         returns = "mixed" if callback.returns is None else self.found(callback.returns)
-        result = "bool|null" if returns == "bool" else returns
+        result = "?bool" if returns == "bool" else returns
         word = f"callable({', '.join(self.callback_arguments(value))}): {result}"
         return f"({word})" if self.may_be_null(value) else word
 

@@ -131,6 +131,23 @@ def test_what_the_target_cannot_express_is_an_error(
         php.files(changed(api, name, **changes))
 
 
+def test_arguments_must_leave_the_variables_of_bodies_alone(api: Api) -> None:
+    put = next(function for function in api.functions if function.name == "store_put")
+    keep = replace(put.params[0], name="keep")
+    with pytest.raises(SpecError, match=r"store_put: an argument \$keep; name it otherwise in names/php.yaml"):
+        php.files(changed(api, "store_put", params=(keep, *put.params[1:])))
+    multiply = next(function for function in api.functions if function.name == "multiply")
+    twice = (*multiply.params, replace(multiply.params[-1], name="again"))
+    with pytest.raises(SpecError, match="two named arguments of one name"):
+        php.files(changed(api, "multiply", params=twice))
+    factor = (multiply.params[0], replace(multiply.params[1], name="factor"), multiply.params[2])
+    with pytest.raises(SpecError, match=r"an argument \$factor"):
+        php.files(changed(api, "multiply", params=factor))
+    visit = next(function for function in api.functions if function.name == "store_visit")
+    with pytest.raises(SpecError, match="two callbacks"):
+        php.files(changed(api, "store_visit", params=(visit.params[0], replace(visit.params[0], name="again"))))
+
+
 def test_a_class_of_the_runtime_cannot_be_declared_again(api: Api) -> None:
     area = api.areas[0]
     named = replace(area, structs=(replace(area.structs[0], name="options"), *area.structs[1:]))

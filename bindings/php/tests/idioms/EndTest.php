@@ -94,6 +94,22 @@ final class EndTest extends TestCase
         self::interrupt(self::program($handler . self::RUNNING . $call), 131);
     }
 
+    /** @requires extension pcntl */
+    public function testAHandlerOfCtrlCMayCancelAndTheProgramGoesOn(): void
+    {
+        $program = self::program(self::RUNNING . <<<'PHP'
+            $endless = ['maxTokens' => -1, 'overflow' => Mullama\Overflow::Shift, 'ignoreEos' => true];
+            $generation = $context->startGeneration('the', ...$endless);
+            pcntl_async_signals(true);
+            pcntl_signal(SIGINT, fn () => $generation->cancel());
+            foreach ($generation as $event) {
+                echo 'x';
+            }
+            exit($generation->result()->finishReason === Mullama\FinishReason::Cancelled ? 4 : 5);
+            PHP);
+        self::interrupt($program, 4);
+    }
+
     private static function interrupt(string $program, int $expected): void
     {
         for ($time = 0; $time < self::TIMES; ++$time) {

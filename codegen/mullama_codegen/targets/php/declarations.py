@@ -37,7 +37,9 @@ def declarations(api: Api) -> str:
             members = [pattern.sub("const void *", line) for member in struct.members for line in member.declarations]
             lines += [f"typedef struct {struct.name} {{", "    uint32_t struct_size;"]
             lines += [*(f"    {member}" for member in members), f"}} {struct.name};"]
-        lines += [READ.sub("const void *", GIVEN.sub("const void *", function.signature)) for function in area.functions]
+        lines += [
+            READ.sub("const void *", GIVEN.sub("const void *", function.signature)) for function in area.functions
+        ]
     text = "\n".join(lines)
     if api.handles:
         text = re.sub(rf"\b{prefix}_(?:{'|'.join(api.handles)}) \*", "size_t ", text)

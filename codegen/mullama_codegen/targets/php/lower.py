@@ -25,6 +25,7 @@ from .views import (
 
 INDENT = 4  # of a method
 BODY = 8  # of its statements
+LOCALS = frozenset("c call err ffi found keep milliseconds options out outLen outStatus".split())  # noqa: SIM905
 STATUS_PLACE = "$outStatus = clone Native::$i32;"
 
 
@@ -141,8 +142,7 @@ class Lowering:
         """A function as PHP has it."""
         parameters = self.parameters(function)
         names = [parameter.name for parameter in parameters]
-        if len(set(names)) != len(names):
-            raise UnsupportedError(f"{function.name}: two named arguments of one name among {', '.join(names)}")
+        self._check_names(function, names)
         kind, places, extra, result = self._result(function)
         if kind in ("stream", "run") and function.params:
             raise UnsupportedError(f"{function.name}: parameters on a stream function")
@@ -230,6 +230,17 @@ class Lowering:
         return [(names(text.start), returned), (names(text.whole), "string"), (names(text.pieces), pieces)]
 
     # Pieces of a method
+
+    def _check_names(self, function: Function, names: list[str]) -> None:
+        """Arguments must differ from each other, and from the variables that bodies use beside them."""
+        if len(set(names)) != len(names):
+            raise UnsupportedError(f"{function.name}: two named arguments of one name among {', '.join(names)}")
+        used = {self.names.plain(value.name) for value in function.params if value.type.kind == "options"}
+        for name in names:
+            if name in LOCALS | used:
+                raise UnsupportedError(f"{function.name}: an argument ${name}; name it otherwise in names/php.yaml")
+        if sum(value.type.kind == "callback" for value in function.params) > 1:
+            raise UnsupportedError(f"{function.name}: two callbacks")
 
     def _name(self, function: Function) -> str:
         text = function.text_generation

@@ -84,7 +84,7 @@ final class WebTest extends TestCase
         $server = [\PHP_BINARY, ...self::preloading(), '-S', $address, self::program(self::PAGE)];
         $pages = [];
         self::execute($server, [], function (int $pid) use ($address, &$pages): void {
-            for ($try = 0; $try < 200 && @\stream_socket_client("tcp://$address") === false; ++$try) {
+            for ($try = 0; $try < 1500 && @\stream_socket_client("tcp://$address") === false; ++$try) {
                 \usleep(20_000);
             }
             for ($i = 0; $i < 10; ++$i) {

@@ -50,6 +50,19 @@ final class EndTest extends TestCase
             'an error in a loop' => [255, $loop('throw new DomainException("out");'), 'DomainException: out'],
             'a fatal error in a loop' => [255, $loop($twice), 'Cannot redeclare twice()'],
             'a fatal error in a callback' => [255, $load($twice), 'Cannot redeclare twice()'],
+            'objects in static properties, used at the very end' => [11, self::RUNNING . <<<'PHP'
+                final class Kept { public static array $objects = []; }
+                Kept::$objects = ['pieces' => $pieces, 'model' => $model, 'self' => &Kept::$objects];
+                unset($model, $context);
+                register_shutdown_function(static function () use ($pieces): never {
+                    $pieces->next();
+                    exit(11);
+                });
+                foreach ($pieces as $piece) {
+                    echo 'begun ';
+                    exit(1);
+                }
+                PHP],
             'exit in a destructor' => [5, self::RUNNING . <<<'PHP'
                 final class Last
                 {

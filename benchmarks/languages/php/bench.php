@@ -60,7 +60,7 @@ function call(Model $model): float
 {
     return perCall(
         100_000,
-        7,
+        40,
         static function (int $loops) use ($model): void {
             for ($i = 0; $i < $loops; ++$i) {
                 $model->nVocab();
@@ -75,7 +75,7 @@ function call(Model $model): float
 
 function tokenize(Model $model): float
 {
-    return perCall(2_000, 5, static function (int $loops) use ($model): void {
+    return perCall(2_000, 20, static function (int $loops) use ($model): void {
         for ($i = 0; $i < $loops; ++$i) {
             $model->tokenize('Hello world');
         }

@@ -16,6 +16,11 @@ final class Closed
     {
     }
 
+    public function __get(string $function): never
+    {
+        throw ($this->refusal)();
+    }
+
     /** @param list<mixed> $arguments */
     public function __call(string $function, array $arguments): never
     {

@@ -10,6 +10,9 @@ abstract class Handle
     /** What calls go through. */
     protected \FFI|Closed $library;
 
+    /** What calls of functions that cannot fail go through: an object with a pointer to each. */
+    protected object $functions;
+
     /** The address of the object; nothing in PHP follows it. */
     protected int $handle;
 
@@ -19,10 +22,17 @@ abstract class Handle
         return $this->library instanceof Closed;
     }
 
-    final protected function own(\FFI $library, int $handle): void
+    final protected function own(\FFI $library, object $functions, int $handle): void
     {
         $this->library = $library;
+        $this->functions = $functions;
         $this->handle = $handle;
+    }
+
+    /** @param \Closure(): \Throwable $refusal What every later call throws. */
+    final protected function refuse(\Closure $refusal): void
+    {
+        $this->library = $this->functions = new Closed($refusal);
     }
 
     final public function __debugInfo(): array

@@ -6,7 +6,6 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 use Mullama\Runtime\Text;
 
@@ -28,7 +27,7 @@ final class Context extends Handle
     public static function adopt(int $handle, Model $model): self
     {
         $self = new self();
-        $self->own(Native::$ffi, $handle);
+        $self->own(Native::$ffi, Native::$functions, $handle);
         $self->model = $model;
 
         return $self;
@@ -37,7 +36,7 @@ final class Context extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->library = new Closed(static fn (): \Throwable => Native::closed('context'));
+        $this->refuse(static fn (): \Throwable => Native::closed('context'));
         Native::$ffi->mullama_context_close($this->handle);
     }
 
@@ -73,7 +72,7 @@ final class Context extends Handle
      */
     public function nCtx(): int
     {
-        return $this->library->mullama_context_n_ctx($this->handle);
+        return ($this->functions->contextNCtx)($this->handle);
     }
 
     /**
@@ -310,7 +309,7 @@ final class Context extends Handle
      */
     public function nOutputs(): int
     {
-        return $this->library->mullama_context_n_outputs($this->handle);
+        return ($this->functions->contextNOutputs)($this->handle);
     }
 
     /**

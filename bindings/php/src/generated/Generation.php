@@ -6,7 +6,6 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 use Mullama\Runtime\TextGeneration;
 
@@ -33,7 +32,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
     public static function adopt(int $handle, Context $context): self
     {
         $self = new self();
-        $self->own(Native::$ffi, $handle);
+        $self->own(Native::$ffi, Native::$functions, $handle);
         $self->context = $context;
 
         return $self;
@@ -42,7 +41,7 @@ final class Generation extends Handle implements \IteratorAggregate, TextGenerat
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->library = new Closed(static fn (): \Throwable => Native::closed('generation'));
+        $this->refuse(static fn (): \Throwable => Native::closed('generation'));
         Native::$ffi->mullama_generation_close($this->handle);
     }
 

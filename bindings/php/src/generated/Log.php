@@ -6,7 +6,6 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 
 /**
@@ -30,7 +29,7 @@ final class Log extends Handle implements \IteratorAggregate
     public static function adopt(int $handle): self
     {
         $self = new self();
-        $self->own(Native::$ffi, $handle);
+        $self->own(Native::$ffi, Native::$functions, $handle);
 
         return $self;
     }
@@ -38,7 +37,7 @@ final class Log extends Handle implements \IteratorAggregate
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->library = new Closed(static fn (): \Throwable => Native::closed('log'));
+        $this->refuse(static fn (): \Throwable => Native::closed('log'));
         Native::$ffi->mullama_log_close($this->handle);
     }
 

@@ -7,7 +7,6 @@ declare(strict_types=1);
 namespace Mullama;
 
 use Mullama\Runtime\Callback;
-use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 
 /**
@@ -93,7 +92,7 @@ final class Model extends Handle
         if ($code !== 0) {
             throw $call->thrown(Native::failure($code, $err));
         }
-        $this->own($ffi, $out[0]);
+        $this->own($ffi, Native::$functions, $out[0]);
         $call->rethrow($this->__destruct(...));
     }
 
@@ -106,7 +105,7 @@ final class Model extends Handle
     public static function adopt(int $handle): self
     {
         $self = (new \ReflectionClass(self::class))->newInstanceWithoutConstructor();
-        $self->own(Native::$ffi, $handle);
+        $self->own(Native::$ffi, Native::$functions, $handle);
 
         return $self;
     }
@@ -114,7 +113,7 @@ final class Model extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->library = new Closed(static fn (): \Throwable => Native::closed('model'));
+        $this->refuse(static fn (): \Throwable => Native::closed('model'));
         Native::$ffi->mullama_model_close($this->handle);
     }
 
@@ -143,7 +142,7 @@ final class Model extends Handle
      */
     public function nVocab(): int
     {
-        return $this->library->mullama_model_n_vocab($this->handle);
+        return ($this->functions->modelNVocab)($this->handle);
     }
 
     /**
@@ -195,7 +194,7 @@ final class Model extends Handle
      */
     public function metadataCount(): int
     {
-        return Native::count($this->library->mullama_model_metadata_count($this->handle));
+        return Native::count(($this->functions->modelMetadataCount)($this->handle));
     }
 
     /**

@@ -550,6 +550,7 @@ final class Native extends Binding
         C;
 
     public static \FFI $ffi;
+    public static Functions $functions;
 
     /** @var array{int, int} */
     public static array $abiVersion;
@@ -644,6 +645,7 @@ final class Native extends Binding
         self::$loadProgress[0] = static function (float $fraction, mixed $user): int {
             return Callback::ask($fraction);
         };
+        self::$functions = new Functions($ffi);
 
         return self::$ffi = $ffi;
     }

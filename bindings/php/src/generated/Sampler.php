@@ -6,7 +6,6 @@ declare(strict_types=1);
 
 namespace Mullama;
 
-use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 
 /** A chain of samplers with its random numbers and its history. */
@@ -27,7 +26,7 @@ final class Sampler extends Handle
     public static function adopt(int $handle, Model $model): self
     {
         $self = new self();
-        $self->own(Native::$ffi, $handle);
+        $self->own(Native::$ffi, Native::$functions, $handle);
         $self->model = $model;
 
         return $self;
@@ -36,7 +35,7 @@ final class Sampler extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->library = new Closed(static fn (): \Throwable => Native::closed('sampler'));
+        $this->refuse(static fn (): \Throwable => Native::closed('sampler'));
         Native::$ffi->mullama_sampler_close($this->handle);
     }
 

@@ -6,7 +6,6 @@ declare(strict_types=1);
 
 namespace Fixture;
 
-use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 use Mullama\Runtime\TextGeneration;
 use Mullama\TimeoutException;
@@ -33,7 +32,7 @@ final class Countdown extends Handle implements \IteratorAggregate, TextGenerati
     public static function adopt(int $handle, Store $store): self
     {
         $self = new self();
-        $self->own(Native::$ffi, $handle);
+        $self->own(Native::$ffi, Native::$functions, $handle);
         $self->store = $store;
 
         return $self;
@@ -42,7 +41,7 @@ final class Countdown extends Handle implements \IteratorAggregate, TextGenerati
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->library = new Closed(static fn (): \Throwable => Native::closed('countdown'));
+        $this->refuse(static fn (): \Throwable => Native::closed('countdown'));
         Native::$ffi->fixture_countdown_close($this->handle);
     }
 

@@ -7,7 +7,6 @@ declare(strict_types=1);
 namespace Fixture;
 
 use Mullama\Floats;
-use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 
 /** A position in a store. One call at a time, except {@see Cursor::release()} and {@see Cursor::cancel()}. */
@@ -28,7 +27,7 @@ final class Cursor extends Handle
     public static function adopt(int $handle, Store $store): self
     {
         $self = new self();
-        $self->own(Native::$ffi, $handle);
+        $self->own(Native::$ffi, Native::$functions, $handle);
         $self->store = $store;
 
         return $self;
@@ -37,7 +36,7 @@ final class Cursor extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->library = new Closed(static fn (): \Throwable => Native::closed('cursor'));
+        $this->refuse(static fn (): \Throwable => Native::closed('cursor'));
         Native::$ffi->fixture_cursor_close($this->handle);
     }
 
@@ -137,7 +136,7 @@ final class Cursor extends Handle
      */
     public function isWaiting(): bool
     {
-        return $this->library->fixture_cursor_is_waiting($this->handle) !== 0;
+        return ($this->functions->cursorIsWaiting)($this->handle) !== 0;
     }
 
     /** Lets {@see Cursor::wait()} return. */

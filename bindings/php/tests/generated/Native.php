@@ -258,6 +258,7 @@ final class Native extends Binding
         C;
 
     public static \FFI $ffi;
+    public static Functions $functions;
 
     /** @var array{int, int} */
     public static array $abiVersion;
@@ -334,6 +335,7 @@ final class Native extends Binding
         self::$listener[0] = static function (float $part, mixed $user): void {
             Callback::ask($part);
         };
+        self::$functions = new Functions($ffi);
 
         return self::$ffi = $ffi;
     }

@@ -7,7 +7,6 @@ declare(strict_types=1);
 namespace Fixture;
 
 use Mullama\Runtime\Callback;
-use Mullama\Runtime\Closed;
 use Mullama\Runtime\Handle;
 use Mullama\Runtime\Text;
 
@@ -41,7 +40,7 @@ final class Store extends Handle
         if ($code !== 0) {
             throw $call->thrown(Native::failure($code, $err));
         }
-        $this->own($ffi, $out[0]);
+        $this->own($ffi, Native::$functions, $out[0]);
         $call->rethrow($this->__destruct(...));
     }
 
@@ -54,7 +53,7 @@ final class Store extends Handle
     public static function adopt(int $handle): self
     {
         $self = (new \ReflectionClass(self::class))->newInstanceWithoutConstructor();
-        $self->own(Native::$ffi, $handle);
+        $self->own(Native::$ffi, Native::$functions, $handle);
 
         return $self;
     }
@@ -62,7 +61,7 @@ final class Store extends Handle
     /** Ends what runs and releases what it holds. Later calls fail; closing twice is fine. */
     public function close(): void
     {
-        $this->library = new Closed(static fn (): \Throwable => Native::closed('store'));
+        $this->refuse(static fn (): \Throwable => Native::closed('store'));
         Native::$ffi->fixture_store_close($this->handle);
     }
 
@@ -111,7 +110,7 @@ final class Store extends Handle
      */
     public function count(): int
     {
-        return Native::count($this->library->fixture_store_count($this->handle));
+        return Native::count(($this->functions->storeCount)($this->handle));
     }
 
     /**
@@ -123,7 +122,7 @@ final class Store extends Handle
     public function size(): int
     {
         \trigger_error('Use Store::count().', \E_USER_DEPRECATED);
-        return Native::count($this->library->fixture_store_size($this->handle));
+        return Native::count(($this->functions->storeSize)($this->handle));
     }
 
     /**
@@ -134,7 +133,7 @@ final class Store extends Handle
     public function name(): ?string
     {
         $outLen = clone Native::$size;
-        $value = $this->library->fixture_store_name($this->handle, $outLen);
+        $value = ($this->functions->storeName)($this->handle, $outLen);
 
         return $value === null ? null : Native::text($value, $outLen[0]);
     }

@@ -26,7 +26,6 @@ RUNTIME = {
     "CData": "FFI\\CData",
     "Binding": "Mullama\\Runtime\\Binding",
     "Callback": "Mullama\\Runtime\\Callback",
-    "Closed": "Mullama\\Runtime\\Closed",
     "Handle": "Mullama\\Runtime\\Handle",
     "Text": "Mullama\\Runtime\\Text",
     "TextGeneration": "Mullama\\Runtime\\TextGeneration",
@@ -75,6 +74,7 @@ def _files(api: Api) -> dict[str, str]:
         php(names.type(handle.name), "handle.php.j2", one=lowering.handle(handle))
     php(names.namespace, "functions.php.j2", functions=lowering.functions())
     php("Options", "options.php.j2", options=[lowering.options(struct) for struct in structs if struct.is_options])
+    php("Functions", "short_functions.php.j2", functions=lowering.short_functions())
     php(
         "Native",
         "native.php.j2",

@@ -106,6 +106,11 @@ class Lowering:
             )
         return found
 
+    def short_functions(self) -> list[tuple[str, str]]:
+        """Property and C name of the functions that are called through a pointer."""
+        short = [function for function in self.api.functions if self._is_short(function)]
+        return [(self.names.plain(function.name), f"{self.api.prefix}_{function.name}") for function in short]
+
     # Classes and functions
 
     def functions(self) -> list[PhpMethod]:
@@ -154,7 +159,7 @@ class Lowering:
             arguments.append("$err")
         elif callback:
             raise UnsupportedError(f"{function.name}: a callback on a function that cannot fail")
-        # A closed object's library is one that refuses every call; what gives nothing, such as cancel, has nothing to refuse.
+        # What gives nothing, such as cancel, has nothing to refuse on a closed object.
         library = "Native::$ffi" if not function.fallible and function.returns is None else "$this->library"
         library = library if on_object else "Native::ffi()"
         if not on_object and (setup or places):  # the first of them needs a loaded library
@@ -171,7 +176,10 @@ class Lowering:
         elif not function.fallible:
             direct = kind == "direct"
             head = "return " if direct else "$value = " if function.returns else ""
-        c_call = fit(f"{library}->{self.api.prefix}_{function.name}(", arguments, ")", indent + len(head) + len(tail))
+        callee = f"{library}->{self.api.prefix}_{function.name}"
+        if self._is_short(function):
+            callee = f"($this->functions->{self.names.plain(function.name)})"
+        c_call = fit(f"{callee}(", arguments, ")", indent + len(head) + len(tail))
         if kind == "direct":
             c_call = self._direct(function, c_call)
         return PhpMethod(
@@ -230,6 +238,11 @@ class Lowering:
         return [(names(text.start), returned), (names(text.whole), "string"), (names(text.pieces), pieces)]
 
     # Pieces of a method
+
+    @staticmethod
+    def _is_short(function: Function) -> bool:
+        """A method that cannot fail and gives something: little more than the call itself."""
+        return bool(function.on) and not function.static and not function.fallible and function.returns is not None
 
     def _check_names(self, function: Function, names: list[str]) -> None:
         """Arguments must differ from each other, and from the variables that bodies use beside them."""
@@ -361,7 +374,7 @@ class Lowering:
 
     def _adopt(self, function: Function, value: Value) -> list[str]:
         if function.constructor:
-            return ["$this->own($ffi, $out[0]);"]
+            return ["$this->own($ffi, Native::$functions, $out[0]);"]
         handle = self.api.handles[value.type.name]
         arguments = ["$out[0]"]
         if handle.keeps_alive:

@@ -9,8 +9,8 @@ namespace Fixture;
 use FFI\CData;
 
 /**
- * Pointers to the functions that cannot fail, which are the short ones: through a pointer FFI need not look for the name
- * at each call, 8 of 150 ns.
+ * Pointers to the functions that cannot fail, which are the short ones: through a pointer FFI need not look for the
+ * name at each call, 8 of 150 ns.
  *
  * @internal
  */

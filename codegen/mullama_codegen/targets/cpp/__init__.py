@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from ...api import Api
 from ...messages import SpecError
@@ -62,7 +63,7 @@ def _files(api: Api) -> dict[str, str]:
     return outputs
 
 
-def _refuse_twins(lowering: Lowering, view: dict) -> None:
+def _refuse_twins(lowering: Lowering, view: dict[str, Any]) -> None:
     """One namespace holds every type."""
     found = [*RUNTIME_TYPES, *(lowering.names.family(family.name) for family in lowering.api.families)]
     found += [one.name for key in ("enums", "records", "options", "classes") for one in view[key]]

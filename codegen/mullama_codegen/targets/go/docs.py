@@ -78,8 +78,8 @@ class Docs:
         if returns and not function.property and returns.type.kind != "handle":
             entries.append(f"It gives: {self.described(returns)}")
         elif returns and function.property:
-            facts = Value("", returns.type, "", shape=returns.shape, unit=returns.unit)
-            notes = [*([self.described(facts)] if self.described(facts) else []), *notes]
+            described = self.described(Value("", returns.type, "", shape=returns.shape, unit=returns.unit))
+            notes = [*([described] if described else []), *notes]
         facts = []
         if options:
             facts.append(f"Options: {', '.join(f'[{option}]' for option in options)}.")

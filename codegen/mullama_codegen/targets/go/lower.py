@@ -10,7 +10,7 @@ from .layout import call, comment, paragraphs
 from .names import Names
 from .options import Options
 from .types import C_TEXT, Types, UnsupportedError
-from .views import GoConstant, GoEnum, GoField, GoHandle, GoMethod, GoStruct, GoTrampoline, GoUnion
+from .views import GoConstant, GoEnum, GoField, GoHandle, GoMethod, GoStruct, GoTrampoline
 
 THREADS = {
     "shared": "Any number of goroutines may call it at once.",

@@ -214,9 +214,18 @@ def pytest(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def node(session: nox.Session) -> None:
-    """Builds the Node package and runs its tests."""
-    language_places(session, "node")
+    """Builds the Node package and runs its tests: style, types, every shape, idioms and the conformance cases."""
+    places = language_places(session, "node")
     need_program(session, "node", (20,), "node", "--version")
+    with session.chdir("bindings/node"):
+        npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        session.run(*npm, external=True, silent=True)
+        session.run("node", "scripts/build.js", "--fixture", external=True)
+        for check in ("format", "types"):
+            session.run("npm", "run", "--silent", check, external=True)
+        tests = sorted(Path("tests").glob("*.test.js"))
+        cases = "../../tests/conformance/node/cases.test.js"
+        session.run("node", "--expose-gc", "--test", *map(str, tests), cases, env=places, external=True)
 
 
 @nox.session(python=False)

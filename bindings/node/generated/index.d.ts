@@ -344,7 +344,7 @@ export type Outputs =
 /** What a saved state holds. */
 export type StateFlags =
   /** Only the parts that cannot be rolled back, such as a recurrent state or the cache of a sliding window. */
-  | 'partial_only';
+  'partial_only';
 
 /** Settings with a name. */
 export type SamplerPreset =

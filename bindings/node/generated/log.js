@@ -23,7 +23,8 @@ class Log extends Handle {
   }
 
   async *[Symbol.asyncIterator]() {
-    for (let item; (item = await this.next()) !== null; ) yield item;
+    let item;
+    while ((item = await this.next()) !== null) yield item;
   }
 }
 

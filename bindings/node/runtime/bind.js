@@ -56,7 +56,9 @@ function stringifyJson(value, name) {
     });
   }
   if (text === undefined) {
-    throw Object.assign(new TypeError(`${name} cannot be written as JSON: ${typeof value}`), { code: 'INVALID_ARGUMENT' });
+    throw Object.assign(new TypeError(`${name} cannot be written as JSON: ${typeof value}`), {
+      code: 'INVALID_ARGUMENT',
+    });
   }
   return text;
 }

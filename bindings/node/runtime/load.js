@@ -66,7 +66,10 @@ function* candidates(name, major, folder) {
 
 function pkgConfig(name) {
   try {
-    const output = execFileSync('pkg-config', ['--variable=libdir', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const output = execFileSync('pkg-config', ['--variable=libdir', name], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     return output.trim();
   } catch {
     return '';

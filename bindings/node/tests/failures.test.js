@@ -40,7 +40,12 @@ test('a code of a newer library keeps its number, and its family where that is k
   assert.throws(() => fixture.fail(99999), { name: 'FixtureError', code: 'UNKNOWN_99999', errno: 99999 });
 });
 
-const mishaps = { out_of_memory: 'OUT_OF_MEMORY', exception: 'INTERNAL', unknown_exception: 'INTERNAL', backend_abort: 'INTERNAL' };
+const mishaps = {
+  out_of_memory: 'OUT_OF_MEMORY',
+  exception: 'INTERNAL',
+  unknown_exception: 'INTERNAL',
+  backend_abort: 'INTERNAL',
+};
 for (const [how, code] of Object.entries(mishaps)) {
   test(`${how} is an error, not the end`, () => assert.throws(() => fixture.failUnexpectedly(how), { code }));
 }

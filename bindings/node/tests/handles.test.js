@@ -23,7 +23,7 @@ afterEach(() => {
 test('a class has methods, properties and a short representation', () => {
   assert.deepEqual([store.name, store.count, store.find('two'), store.find('four')], ['numbers', 3, 'zwei', null]);
   assert.deepEqual(store.info, { name: 'numbers', note: 'a note', count: 3, sizes: new Int32Array([1, 0, 4]) });
-  });
+});
 
 test('static methods make objects', () => {
   const other = fixture.Store.fromKeys(['a', 'b']);
@@ -38,7 +38,13 @@ test('closing twice is fine, and use afterwards fails', () => {
   store.close();
   assert.equal(store.closed, true);
   assert.equal(inspect(store), 'Store { closed: true }');
-  for (const use of [() => store.find('one'), () => store.info, () => store.put('a'), () => store.import(store), () => store.openCursor()]) {
+  for (const use of [
+    () => store.find('one'),
+    () => store.info,
+    () => store.put('a'),
+    () => store.import(store),
+    () => store.openCursor(),
+  ]) {
     assert.throws(use, { name: 'ArgumentError', code: 'CLOSED' });
   }
   assert.equal(cursor.step(), 'one', 'what was made from it lives on');
@@ -109,7 +115,10 @@ test('handles as arguments', () => {
   for (const wrong of ['four', 5, {}, null, undefined, cursor, fixture.Store, fixture.Store.prototype]) {
     assert.throws(() => store.import(wrong), { name: 'TypeError', message: /^other must be a Store, not / });
   }
-  assert.throws(() => store.import(other, { third: cursor }), { name: 'TypeError', message: /^third must be a Store, not object/ });
+  assert.throws(() => store.import(other, { third: cursor }), {
+    name: 'TypeError',
+    message: /^third must be a Store, not object/,
+  });
   cursor.close();
   other.close();
   assert.throws(() => store.import(other), { code: 'CLOSED' });
@@ -125,7 +134,10 @@ test('a method on an object of another class is a TypeError', () => {
 });
 
 test('what the library makes cannot be made from nothing', () => {
-  assert.throws(() => new fixture.Cursor(), { name: 'TypeError', message: /a Cursor comes from store\.openCursor\(\)/ });
+  assert.throws(() => new fixture.Cursor(), {
+    name: 'TypeError',
+    message: /a Cursor comes from store\.openCursor\(\)/,
+  });
   assert.throws(() => fixture.Store('a'), TypeError);
 });
 
@@ -150,7 +162,10 @@ test('a deprecated function warns once', async () => {
   assert.deepEqual([store.size(), store.size()], [3, 3]);
   await new Promise(setImmediate);
   process.off('warning', note);
-  assert.deepEqual(warnings.map((one) => one.name), ['DeprecationWarning']);
+  assert.deepEqual(
+    warnings.map((one) => one.name),
+    ['DeprecationWarning'],
+  );
   assert.match(warnings[0].message, /store\.size\(\) is deprecated: Use `store\.count`/);
 });
 
@@ -184,13 +199,32 @@ test('Symbol.dispose closes, and Symbol.asyncDispose waits on another thread', a
 
 test('a callback sees each entry', () => {
   const seen = [];
-  assert.equal(store.visit((...one) => void seen.push(one)), 3);
-  assert.deepEqual(seen, [[0, 'one', 'plain'], [1, 'three', 'empty'], [2, 'two', 'plain']]);
+  assert.equal(
+    store.visit((...one) => void seen.push(one)),
+    3,
+  );
+  assert.deepEqual(seen, [
+    [0, 'one', 'plain'],
+    [1, 'three', 'empty'],
+    [2, 'two', 'plain'],
+  ]);
 });
 
-for (const [answer, goesOn] of [[undefined, true], [true, true], [1, true], ['', true], [null, true], [false, false], [0, false]]) {
+for (const [answer, goesOn] of [
+  [undefined, true],
+  [true, true],
+  [1, true],
+  ['', true],
+  [null, true],
+  [false, false],
+  [0, false],
+]) {
   test(`a callback that answers ${JSON.stringify(answer)} ${goesOn ? 'goes on' : 'stops'}`, () => {
-    if (goesOn) assert.equal(store.visit(() => answer), 3);
+    if (goesOn)
+      assert.equal(
+        store.visit(() => answer),
+        3,
+      );
     else assert.throws(() => store.visit(() => answer), { name: 'CancelledError', message: /stopped at entry 0/ });
   });
 }
@@ -232,7 +266,10 @@ test('a callback of a constructor', async () => {
   const own = new Error('mine');
   assert.throws(() => new fixture.Store('a', { listener: () => { throw own; } }), own); // prettier-ignore
   new fixture.Store('a', { listener: null }).close();
-  assert.throws(() => new fixture.Store('a', { listener: 5 }), { name: 'TypeError', message: /^listener must be a function, not number/ });
+  assert.throws(() => new fixture.Store('a', { listener: 5 }), {
+    name: 'TypeError',
+    message: /^listener must be a function, not number/,
+  });
   await collected(before);
   assert.equal(fixture.liveObjects(), before);
 });
@@ -345,7 +382,10 @@ test('a signal that comes at any moment ends its call', async () => {
 test('what is no signal is refused', async () => {
   const cursor = store.openCursor();
   for (const wrong of [5, {}, 'a', null]) {
-    await assert.rejects(cursor.wait({ signal: wrong }), { name: 'TypeError', message: /^signal must be an AbortSignal/ });
+    await assert.rejects(cursor.wait({ signal: wrong }), {
+      name: 'TypeError',
+      message: /^signal must be an AbortSignal/,
+    });
   }
   await assert.rejects(cursor.wait({ signals: 5 }), { name: 'TypeError', message: /no option signals/ });
   cursor.close();

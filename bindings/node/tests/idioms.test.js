@@ -69,7 +69,10 @@ describe('promises', () => {
     await assert.rejects(Model.load(TINY, { progress() { throw own; } }), own); // prettier-ignore
     await assert.rejects(Model.load(5), { name: 'TypeError', message: /^path must be a string, not number/ });
     await assert.rejects(Model.load(TINY, { vocabOnl: true }), { name: 'TypeError', message: /no option vocabOnl/ });
-    assert.throws(() => new Model(TINY, { signal: AbortSignal.abort() }), { name: 'TypeError', message: /no option signal/ });
+    assert.throws(() => new Model(TINY, { signal: AbortSignal.abort() }), {
+      name: 'TypeError',
+      message: /no option signal/,
+    });
   });
 
   test('a load ends by a signal', async () => {
@@ -98,11 +101,14 @@ describe('promises', () => {
     await assert.rejects(context.generate(), { code: 'INVALID_ARGUMENT' });
   });
 
-  test('a sampler of one\'s own', async () => {
+  test("a sampler of one's own", async () => {
     const sampler = model.createSamplerChain();
     sampler.addGreedy();
     assert.equal(await context.generate(PROMPT, { maxTokens: 24, sampler }), TEXT);
-    await assert.rejects(context.generate(PROMPT, { sampler: model }), { name: 'TypeError', message: /^sampler must be a Sampler/ });
+    await assert.rejects(context.generate(PROMPT, { sampler: model }), {
+      name: 'TypeError',
+      message: /^sampler must be a Sampler/,
+    });
     sampler.close();
   });
 });
@@ -110,7 +116,9 @@ describe('promises', () => {
 describe('AbortSignal', () => {
   test('ends a generation with its reason', () =>
     leavesNothing(async () => {
-      await assert.rejects(context.generate(PROMPT, { ...endless, signal: AbortSignal.timeout(30) }), { name: 'TimeoutError' });
+      await assert.rejects(context.generate(PROMPT, { ...endless, signal: AbortSignal.timeout(30) }), {
+        name: 'TimeoutError',
+      });
       const own = new Error('mine');
       const controller = new AbortController();
       setTimeout(() => controller.abort(own), 30);
@@ -155,14 +163,20 @@ describe('for await', () => {
     const events = await listed(generation);
     assert.equal(events.map((event) => event.text).join(''), TEXT);
     assert.ok(events[0].logprob < 0 && events[0].topTokens instanceof Int32Array && events[0].topTokens.length === 2);
-    assert.deepEqual(generation.tokens(), new Int32Array(events.map((event) => event.token).filter((token) => token >= 0)));
+    assert.deepEqual(
+      generation.tokens(),
+      new Int32Array(events.map((event) => event.token).filter((token) => token >= 0)),
+    );
     generation.close();
   });
 
   test('loops on one context take turns', async () => {
     const streams = Array.from({ length: 4 }, () => context.stream(PROMPT, greedy));
     const texts = await Promise.all(streams.map(listed));
-    assert.deepEqual(texts.map((pieces) => pieces.join('')), Array(4).fill(TEXT));
+    assert.deepEqual(
+      texts.map((pieces) => pieces.join('')),
+      Array(4).fill(TEXT),
+    );
   });
 
   test('a generation in the midst of a loop waits for its turn', async () => {
@@ -181,7 +195,7 @@ describe('for await', () => {
     assert.equal(start.value + (await listed(first)).join(''), TEXT);
   });
 
-  test('a stream that is left alone stands in nobody\'s way', async () => {
+  test("a stream that is left alone stands in nobody's way", async () => {
     const stream = context.stream(PROMPT, endless);
     await stream.next();
     assert.equal(await context.generate(PROMPT, greedy), TEXT);
@@ -291,7 +305,10 @@ describe('Workers', () => {
 
   test('each loads the binding', async () => {
     const results = await Promise.all(Array.from({ length: 4 }, () => run('answer')));
-    assert.deepEqual(results.map(({ message }) => message), Array(4).fill(TEXT));
+    assert.deepEqual(
+      results.map(({ message }) => message),
+      Array(4).fill(TEXT),
+    );
     await Promise.all(results.map(({ exited }) => exited));
   });
 
@@ -308,7 +325,9 @@ describe('Workers', () => {
 
   test('may come and go while the main thread works', async () => {
     const controller = new AbortController();
-    const aborted = assert.rejects(context.generate(PROMPT, { ...endless, signal: controller.signal }), { name: 'AbortError' });
+    const aborted = assert.rejects(context.generate(PROMPT, { ...endless, signal: controller.signal }), {
+      name: 'AbortError',
+    });
     for (let i = 0; i < 6; ++i) {
       const { worker } = await run('terminate');
       await worker.terminate();
@@ -323,7 +342,12 @@ test('CommonJS and ES modules give the same objects', async () => {
   const module = await import('../generated/index.mjs');
   assert.equal(module.Model, Model);
   assert.equal(module.default, mullama);
-  assert.deepEqual(Object.keys(module).filter((name) => name !== 'default').sort(), Object.keys(mullama).sort());
+  assert.deepEqual(
+    Object.keys(module)
+      .filter((name) => name !== 'default')
+      .sort(),
+    Object.keys(mullama).sort(),
+  );
 });
 
 nothingIsLeft(mullama);

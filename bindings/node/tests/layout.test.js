@@ -15,7 +15,10 @@ function table(file) {
   return Object.fromEntries(rows.map(([name, bytes]) => [name, Number(bytes)]));
 }
 
-for (const [binding, file] of [['./fixture_binding/generated/binding', 'fixture/libfixture.layout.tsv'], ['../generated/binding', 'libmullama.layout.tsv']]) {
+for (const [binding, file] of [
+  ['./fixture_binding/generated/binding', 'fixture/libfixture.layout.tsv'],
+  ['../generated/binding', 'libmullama.layout.tsv'],
+]) {
   test(`${file} is what ${binding} was compiled to`, () => {
     const expected = table(file);
     assert.ok(Object.keys(expected).length > 40);

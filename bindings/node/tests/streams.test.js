@@ -32,7 +32,10 @@ describe('a stream', () => {
   test('is an async iterable', async () => {
     const countdown = store.startCount(3);
     assert.equal(countdown.store, store);
-    assert.deepEqual((await listed(countdown)).map((tick) => tick.number), [3, 2, 1, 0]);
+    assert.deepEqual(
+      (await listed(countdown)).map((tick) => tick.number),
+      [3, 2, 1, 0],
+    );
     assert.deepEqual(await listed(countdown), []);
     assert.equal(await countdown.next(), null);
     assert.equal(countdown.text(), '3 2 1 0 ');
@@ -43,7 +46,10 @@ describe('a stream', () => {
   test('gives events that stay as they were, also to calls that do not wait for each other', async () => {
     const countdown = store.startCount(300);
     const ticks = await Promise.all(Array.from({ length: 301 }, () => countdown.next()));
-    assert.deepEqual(ticks.map((tick) => tick.text), Array.from({ length: 301 }, (_, i) => `${300 - i} `));
+    assert.deepEqual(
+      ticks.map((tick) => tick.text),
+      Array.from({ length: 301 }, (_, i) => `${300 - i} `),
+    );
     countdown.close();
   });
 
@@ -55,7 +61,8 @@ describe('a stream', () => {
     await assert.rejects(countdown.next({ timeout: 0 }), { name: 'TimeoutError' });
     assert.equal(await countdown.run({ timeout: 10 }), 'waiting');
     assert.equal((await countdown.next({ timeout: Infinity })).number, 3);
-    for (const wrong of [NaN, '5', 5n]) await assert.rejects(countdown.next({ timeout: wrong }), { name: 'TypeError', message: /^timeout/ });
+    for (const wrong of [NaN, '5', 5n])
+      await assert.rejects(countdown.next({ timeout: wrong }), { name: 'TypeError', message: /^timeout/ });
     countdown.close();
   });
 
@@ -85,9 +92,12 @@ describe('a stream', () => {
   test('that fails rejects, and the store goes on', async () => {
     const countdown = store.startCount(5, { failAt: 3 });
     const seen = [];
-    await assert.rejects(async () => {
-      for await (const tick of countdown) seen.push(tick.number);
-    }, { name: 'InferenceError', code: 'STREAM_FAILED' });
+    await assert.rejects(
+      async () => {
+        for await (const tick of countdown) seen.push(tick.number);
+      },
+      { name: 'InferenceError', code: 'STREAM_FAILED' },
+    );
     assert.deepEqual(seen, [5, 4]);
     countdown.close();
     assert.equal(await store.countText(1), '1 0 ');
@@ -129,14 +139,19 @@ describe('a whole text', () => {
       await assert.rejects(completion.result, { code: 'STREAM_FAILED' });
       await assert.rejects(store.countText(-1), { code: 'INVALID_ARGUMENT' });
       await assert.rejects(store.countText('3'), { name: 'TypeError', message: /^start must be a number/ });
-      await assert.rejects(store.countText(3, { delay: 3 }), { name: 'TypeError', message: /^there is no option delay/ });
+      await assert.rejects(store.countText(3, { delay: 3 }), {
+        name: 'TypeError',
+        message: /^there is no option delay/,
+      });
     }));
 
   test('ends by a signal', () =>
     leavesNothing(async () => {
       for (const delayMs of [0, 1, 60_000]) {
         const start = Date.now();
-        await assert.rejects(store.countText(FOREVER, { delayMs, signal: AbortSignal.timeout(20) }), { name: 'TimeoutError' });
+        await assert.rejects(store.countText(FOREVER, { delayMs, signal: AbortSignal.timeout(20) }), {
+          name: 'TimeoutError',
+        });
         assert.ok(Date.now() - start < 2000);
       }
       await assert.rejects(store.countText(3, { signal: AbortSignal.abort() }), { name: 'AbortError' });
@@ -177,8 +192,14 @@ describe('pieces of a text', () => {
   test('come in order to calls that do not wait for each other', async () => {
     const stream = store.countPieces(5);
     const answers = await Promise.all(Array.from({ length: 8 }, () => stream.next()));
-    assert.deepEqual(answers.map((one) => one.value), ['5 ', '4 ', '3 ', '2 ', '1 ', '0 ', undefined, undefined]);
-    assert.deepEqual(answers.map((one) => one.done), [false, false, false, false, false, false, true, true]);
+    assert.deepEqual(
+      answers.map((one) => one.value),
+      ['5 ', '4 ', '3 ', '2 ', '1 ', '0 ', undefined, undefined],
+    );
+    assert.deepEqual(
+      answers.map((one) => one.done),
+      [false, false, false, false, false, false, true, true],
+    );
   });
 
   test('leaving the loop early frees the generation', () =>
@@ -270,9 +291,12 @@ describe('pieces of a text', () => {
     leavesNothing(async () => {
       const seen = [];
       const stream = store.countPieces(5, { failAt: 2 });
-      await assert.rejects(async () => {
-        for await (const piece of stream) seen.push(piece);
-      }, { code: 'STREAM_FAILED' });
+      await assert.rejects(
+        async () => {
+          for await (const piece of stream) seen.push(piece);
+        },
+        { code: 'STREAM_FAILED' },
+      );
       assert.deepEqual(seen, ['5 ', '4 ', '3 ']);
       assert.deepEqual(await listed(stream), []);
       await assert.rejects(listed(store.countPieces(-1)), { code: 'INVALID_ARGUMENT' });

@@ -15,12 +15,14 @@ const refused = (pattern) => (error) => {
 };
 
 /** An error of the library. */
-const failed = (code, pattern = /./) => (error) => {
-  assert.ok(error instanceof fixture.FixtureError, `${error}`);
-  assert.equal(error.code, code);
-  assert.match(error.message, pattern);
-  return true;
-};
+const failed =
+  (code, pattern = /./) =>
+  (error) => {
+    assert.ok(error instanceof fixture.FixtureError, `${error}`);
+    assert.equal(error.code, code);
+    assert.match(error.message, pattern);
+    return true;
+  };
 
 function detached(array) {
   structuredClone(array.buffer, { transfer: [array.buffer] });
@@ -47,7 +49,8 @@ describe('numbers', () => {
       for (const wrong of ['7', null, undefined, {}, [7], true]) {
         assert.throws(() => echo(wrong), refused(/^value must be a number, not /));
       }
-      for (const wrong of [7.5, NaN, Infinity]) assert.throws(() => echo(wrong), refused(/^value must be an integer, not /));
+      for (const wrong of [7.5, NaN, Infinity])
+        assert.throws(() => echo(wrong), refused(/^value must be an integer, not /));
     });
   }
 
@@ -72,7 +75,8 @@ describe('numbers', () => {
     }
     assert.equal(fixture.echoF32(0.1), Math.fround(0.1));
     assert.equal(fixture.echoF64(Number.MIN_VALUE), Number.MIN_VALUE);
-    for (const wrong of ['1', null, undefined, 1n]) assert.throws(() => fixture.echoF64(wrong), refused(/must be a number/));
+    for (const wrong of ['1', null, undefined, 1n])
+      assert.throws(() => fixture.echoF64(wrong), refused(/must be a number/));
   });
 
   test('booleans are booleans', () => {
@@ -136,7 +140,10 @@ describe('texts', () => {
 
   test('half of a surrogate pair is refused', () => {
     for (const wrong of ['\ud800', 'a\udc00b', '\uFFFD\ud800', 'x'.repeat(300) + '\ud83e', '\udc00\ud800']) {
-      assert.throws(() => fixture.echoText(wrong), (error) => refused(/^text has half of a surrogate pair/)(error) && error.code === 'INVALID_UTF8');
+      assert.throws(
+        () => fixture.echoText(wrong),
+        (error) => refused(/^text has half of a surrogate pair/)(error) && error.code === 'INVALID_UTF8',
+      );
       assert.throws(() => fixture.echoTexts(['a', wrong]), refused(/^texts\[1\] has half/));
     }
   });
@@ -168,7 +175,10 @@ describe('texts', () => {
   });
 
   test('maps', () => {
-    assert.deepEqual(fixture.pairs(['a', '', '__proto__'], [LLAMA, 'b', 'c']), JSON.parse(`{"a":"${'naïve 🦙\\u0000end'}","":"b","__proto__":"c"}`));
+    assert.deepEqual(
+      fixture.pairs(['a', '', '__proto__'], [LLAMA, 'b', 'c']),
+      JSON.parse(`{"a":"${'naïve 🦙\\u0000end'}","":"b","__proto__":"c"}`),
+    );
     assert.deepEqual(fixture.pairs([], []), {});
     assert.throws(() => fixture.pairs(['a'], []), failed('INVALID_ARGUMENT'));
   });
@@ -207,14 +217,21 @@ describe('JSON', () => {
 describe('arrays', () => {
   test('bytes come from every kind of buffer', () => {
     const bytes = new Uint8Array([0, 1, 255]);
-    for (const given of [bytes, Buffer.from(bytes), bytes.buffer, new DataView(bytes.buffer), new Uint8ClampedArray(bytes)]) {
+    for (const given of [
+      bytes,
+      Buffer.from(bytes),
+      bytes.buffer,
+      new DataView(bytes.buffer),
+      new Uint8ClampedArray(bytes),
+    ]) {
       assert.deepEqual(fixture.echoBytes(given), bytes);
     }
     assert.deepEqual(fixture.echoBytes(new Float64Array([1])), new Uint8Array(new Float64Array([1]).buffer));
     assert.deepEqual(fixture.echoBytes(bytes.subarray(1)), new Uint8Array([1, 255]));
     assert.deepEqual(fixture.echoBytes(new Uint8Array(0)), new Uint8Array(0));
     assert.deepEqual(fixture.echoBytes(new Uint8Array(new SharedArrayBuffer(2))), new Uint8Array(2));
-    for (const wrong of ['a', [1], null, undefined, 5, {}]) assert.throws(() => fixture.echoBytes(wrong), refused(/^data must be a Uint8Array/));
+    for (const wrong of ['a', [1], null, undefined, 5, {}])
+      assert.throws(() => fixture.echoBytes(wrong), refused(/^data must be a Uint8Array/));
   });
 
   test('a detached buffer is no empty one', () => {
@@ -236,11 +253,33 @@ describe('arrays', () => {
   });
 
   test('integers that do not fit are refused by index', () => {
-    for (const wrong of [[0, 2 ** 31], [0, 1.5], [0, NaN], [0, '1'], [0, null], [0, undefined], [0, 1n], new Uint32Array([0, 2 ** 31]), new Float32Array([0, 0.5])]) {
+    for (const wrong of [
+      [0, 2 ** 31],
+      [0, 1.5],
+      [0, NaN],
+      [0, '1'],
+      [0, null],
+      [0, undefined],
+      [0, 1n],
+      new Uint32Array([0, 2 ** 31]),
+      new Float32Array([0, 0.5]),
+    ]) {
       assert.throws(() => fixture.echoInts(wrong), refused(/^numbers\[1\] must be an integer of 32 bits, not /));
     }
-    for (const wrong of ['12', null, undefined, 5, {}, new Set([1]), new ArrayBuffer(4), new DataView(new ArrayBuffer(4))]) {
-      assert.throws(() => fixture.echoInts(wrong), refused(/^numbers must be an Int32Array or an array of numbers, not /));
+    for (const wrong of [
+      '12',
+      null,
+      undefined,
+      5,
+      {},
+      new Set([1]),
+      new ArrayBuffer(4),
+      new DataView(new ArrayBuffer(4)),
+    ]) {
+      assert.throws(
+        () => fixture.echoInts(wrong),
+        refused(/^numbers must be an Int32Array or an array of numbers, not /),
+      );
     }
   });
 
@@ -258,7 +297,8 @@ describe('arrays', () => {
   test('octets', () => {
     assert.deepEqual(fixture.echoOctets([0, 255]), new Uint8Array([0, 255]));
     assert.deepEqual(fixture.echoOctets(Buffer.from([1, 2])), new Uint8Array([1, 2]));
-    for (const wrong of [[256], [-1], [0.5]]) assert.throws(() => fixture.echoOctets(wrong), refused(/^numbers\[0\] must be an integer from 0 to 255/));
+    for (const wrong of [[256], [-1], [0.5]])
+      assert.throws(() => fixture.echoOctets(wrong), refused(/^numbers\[0\] must be an integer from 0 to 255/));
   });
 
   test('results are copies', () => {
@@ -268,13 +308,19 @@ describe('arrays', () => {
   });
 
   test('an array that may be left out', () => {
-    assert.deepEqual([fixture.sum(), fixture.sum(null), fixture.sum([]), fixture.sum([1, 2]), fixture.sum({ numbers: [3] })], [-1, -1, 0, 3, 3]);
+    assert.deepEqual(
+      [fixture.sum(), fixture.sum(null), fixture.sum([]), fixture.sum([1, 2]), fixture.sum({ numbers: [3] })],
+      [-1, -1, 0, 3, 3],
+    );
   });
 
   test('an array that changes while it is read does no harm', () => {
     const numbers = [1, 2, 3];
     Object.defineProperty(numbers, 0, { get() { numbers.length = 1; return 1; } }); // prettier-ignore
-    assert.throws(() => fixture.echoInts(numbers), refused(/^numbers\[1\] must be an integer of 32 bits, not undefined/));
+    assert.throws(
+      () => fixture.echoInts(numbers),
+      refused(/^numbers\[1\] must be an integer of 32 bits, not undefined/),
+    );
     const own = new Error('mine');
     Object.defineProperty(numbers, 0, { get() { throw own; } }); // prettier-ignore
     assert.throws(() => fixture.echoInts(numbers), own);
@@ -294,8 +340,12 @@ describe('enums and flags', () => {
   });
 
   test('a name that does not exist is refused with those that do', () => {
-    assert.throws(() => fixture.echoColor('pink'), refused(/^value must be one of 'infrared', 'red', 'green', 'blue', not 'pink'/));
-    for (const wrong of [null, undefined, {}, true, 1n]) assert.throws(() => fixture.echoColor(wrong), refused(/^value must be/));
+    assert.throws(
+      () => fixture.echoColor('pink'),
+      refused(/^value must be one of 'infrared', 'red', 'green', 'blue', not 'pink'/),
+    );
+    for (const wrong of [null, undefined, {}, true, 1n])
+      assert.throws(() => fixture.echoColor(wrong), refused(/^value must be/));
     assert.throws(() => fixture.echoColor('red\0'), refused(/^value must be one of/));
   });
 
@@ -309,7 +359,8 @@ describe('enums and flags', () => {
     assert.deepEqual(fixture.echoAccess(fixture.unknownAccess()), ['read', 2 ** 50]);
     assert.deepEqual(fixture.echoAccess(2n ** 63n), [2n ** 63n]);
     assert.throws(() => fixture.echoAccess(['fly']), refused(/^value\[0\] must be one of 'read'/));
-    for (const wrong of [null, undefined, {}, [['read']], [null], -1, 0.5]) assert.throws(() => fixture.echoAccess(wrong), refused(/^value/));
+    for (const wrong of [null, undefined, {}, [['read']], [null], -1, 0.5])
+      assert.throws(() => fixture.echoAccess(wrong), refused(/^value/));
   });
 
   test('defaults', () => {
@@ -356,7 +407,14 @@ describe('options', () => {
   });
 
   test('a value outside its range is refused by the library, by name', () => {
-    for (const [name, value] of [['little', 11], ['count', 0], ['ratio', 1.5], ['ratio', NaN], ['length', 4097], ['level', 2]]) {
+    for (const [name, value] of [
+      ['little', 11],
+      ['count', 0],
+      ['ratio', 1.5],
+      ['ratio', NaN],
+      ['length', 4097],
+      ['level', 2],
+    ]) {
       assert.throws(() => fixture.describeSettings({ [name]: value }), failed('INVALID_ARGUMENT', new RegExp(name)));
     }
     assert.throws(() => fixture.describeSettings({ inner: { depth: 10 } }), failed('INVALID_ARGUMENT', /depth/));
@@ -371,11 +429,15 @@ describe('options', () => {
   test('an option that does not exist is refused', () => {
     assert.throws(() => fixture.describeSettings({ colour: 'red' }), refused(/^there is no option colour/));
     assert.throws(() => fixture.describeSettings({ inner: { deep: 1 } }), refused(/^there is no option inner\.deep/));
-    assert.throws(() => fixture.describeSettings({ signal: AbortSignal.abort() }), refused(/^there is no option signal/));
+    assert.throws(
+      () => fixture.describeSettings({ signal: AbortSignal.abort() }),
+      refused(/^there is no option signal/),
+    );
   });
 
   test('what is no object is refused', () => {
-    for (const wrong of [5, 'a', null, [], true]) assert.throws(() => fixture.describeSettings(wrong), refused(/^the options must be an object, not /));
+    for (const wrong of [5, 'a', null, [], true])
+      assert.throws(() => fixture.describeSettings(wrong), refused(/^the options must be an object, not /));
     assert.throws(() => fixture.describeChoice('red', 'write'), refused(/^the options must be an object, not string/));
   });
 
@@ -402,7 +464,10 @@ describe('options', () => {
 
 test('reserved words', () => {
   assert.equal(fixture.sayWords('class'), 'class 3 default 1 2 tea');
-  assert.equal(fixture.sayWords('a', { fallback: 4, type: 'none', func: 5, lambda: 6, template: 'b' }), 'a 4 none 5 6 b');
+  assert.equal(
+    fixture.sayWords('a', { fallback: 4, type: 'none', func: 5, lambda: 6, template: 'b' }),
+    'a 4 none 5 6 b',
+  );
   assert.deepEqual(fixture.getWordInfo(), { import: 7, operator: 'plus' });
   assert.equal(fixture.remove(), 4);
 });

@@ -21,7 +21,8 @@ if (results) {
 /** What the case's run counts as. */
 function settled(testCase, failure) {
   const line = { case: testCase.case, language: 'node' };
-  if (testCase.gap === undefined) return failure === null ? { ...line, result: 'pass' } : { ...line, result: 'fail', message: failure };
+  if (testCase.gap === undefined)
+    return failure === null ? { ...line, result: 'pass' } : { ...line, result: 'fail', message: failure };
   if (failure !== null) return { ...line, result: 'gap', reason: testCase.gap };
   return { ...line, result: 'fail', message: `is listed as a gap (${testCase.gap}), but passes` };
 }

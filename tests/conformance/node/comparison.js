@@ -5,7 +5,8 @@ const { inspect } = require('node:util');
 const { NUMBERS } = require('./arguments');
 
 const isNumber = (value) => typeof value === 'number' || typeof value === 'bigint';
-const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+const isObject = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 const shown = (value) => inspect(value, { depth: 4, breakLength: Infinity }).slice(0, 400);
 
 /** null if the result is as expected, otherwise where and how it differs. */
@@ -26,14 +27,17 @@ function notEqual(expected, found, exactly) {
   if (isNumber(found) && (isNumber(expected) || expected in NUMBERS)) {
     const wanted = isNumber(expected) ? expected : NUMBERS[expected];
     // == and not ===: a bigint may equal a number, and minus zero is zero.
-    return wanted == found || (Number.isNaN(wanted) && Number.isNaN(found)) ? null : `${found} is not ${shown(expected)}`; // eslint-disable-line eqeqeq
+    return wanted == found || (Number.isNaN(wanted) && Number.isNaN(found))
+      ? null
+      : `${found} is not ${shown(expected)}`; // eslint-disable-line eqeqeq
   }
   let pairs;
   if (found instanceof Uint8Array && expected instanceof Uint8Array) {
     return Buffer.compare(found, expected) === 0 ? null : `${shown(found)} is not ${shown(expected)}`;
   }
   if (Array.isArray(found) && Array.isArray(expected)) {
-    if (found.length !== expected.length) return `${shown(found)} has ${found.length} items, not ${expected.length}: ${shown(expected)}`;
+    if (found.length !== expected.length)
+      return `${shown(found)} has ${found.length} items, not ${expected.length}: ${shown(expected)}`;
     pairs = expected.map((one, index) => [`[${index}]`, one, found[index]]);
   } else if (isObject(found) && isObject(expected)) {
     const [keys, wanted] = [Object.keys(found).sort(), Object.keys(expected).sort()];
@@ -58,7 +62,8 @@ function notClose(expected, found, tolerance) {
     }
     return null;
   }
-  if (!isNumber(found) || !(isNumber(expected) || expected in NUMBERS)) return `${shown(found)} is no number near ${shown(expected)}`;
+  if (!isNumber(found) || !(isNumber(expected) || expected in NUMBERS))
+    return `${shown(found)} is no number near ${shown(expected)}`;
   const wanted = isNumber(expected) ? expected : NUMBERS[expected];
   if (!Number.isFinite(wanted) || !Number.isFinite(found)) return notEqual(expected, found, false);
   return Math.abs(wanted - found) <= tolerance ? null : `${found} is not within ${tolerance} of ${wanted}`;
@@ -97,11 +102,14 @@ const MATCHERS = {
     return null;
   },
   length: (expected, found) => named('length', mismatch(expected, lengthOf(found))),
-  argmax: (expected, found) => named('argmax', mismatch(expected, found.indexOf(found.reduce((a, b) => Math.max(a, b))))),
-  begins: (start, found) => (typeof found === 'string' && found.startsWith(start) ? null : `${shown(found)} does not begin with ${start}`),
+  argmax: (expected, found) =>
+    named('argmax', mismatch(expected, found.indexOf(found.reduce((a, b) => Math.max(a, b))))),
+  begins: (start, found) =>
+    typeof found === 'string' && found.startsWith(start) ? null : `${shown(found)} does not begin with ${start}`,
   at_least: (limit, found) => (isNumber(found) && found >= limit ? null : `${shown(found)} is not at least ${limit}`),
   at_most: (limit, found) => (isNumber(found) && found <= limit ? null : `${shown(found)} is not at most ${limit}`),
-  one_of: (choices, found) => (choices.some((one) => mismatch(one, found) === null) ? null : `${shown(found)} is none of ${shown(choices)}`),
+  one_of: (choices, found) =>
+    choices.some((one) => mismatch(one, found) === null) ? null : `${shown(found)} is none of ${shown(choices)}`,
   every(expected, found) {
     for (const [index, item] of found.entries()) {
       const reason = mismatch(expected, item);

@@ -325,6 +325,7 @@ function generation_result(from) {
 }
 
 /** For each function how it is called, and how its result is written. */
+// prettier-ignore
 const calls = {
   'live_objects': {
     call: (on, args) => binding.liveObjects(),

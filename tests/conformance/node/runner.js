@@ -45,7 +45,10 @@ async function runStep(step, bindings, opened) {
   if ('check' in step) return mismatch(resolved(step.expect, bindings), resolved(step.check, bindings));
   bindCalls(step.args ?? {}, bindings);
   const on = 'on' in step ? resolved(step.on, bindings) : undefined;
-  const args = { ...resolved(step.args ?? {}, bindings), ...('timeout_ms' in step ? { timeout_ms: step.timeout_ms } : {}) };
+  const args = {
+    ...resolved(step.args ?? {}, bindings),
+    ...('timeout_ms' in step ? { timeout_ms: step.timeout_ms } : {}),
+  };
   const expected = 'expect' in step ? resolved(step.expect, bindings) : undefined;
   const { call, result: written } = calls[step.call];
   let found = null;
@@ -72,7 +75,8 @@ async function runStep(step, bindings, opened) {
 /** An error of the library, or a TypeError with its code where a value cannot be given to it. */
 function failure(step, error) {
   if (!(error instanceof binding.MullamaError) && !(error instanceof TypeError && error.code)) throw error;
-  if (step.error !== error.code) return `${error.code}${step.error ? ` instead of ${step.error}` : ''}: ${error.message}`;
+  if (step.error !== error.code)
+    return `${error.code}${step.error ? ` instead of ${step.error}` : ''}: ${error.message}`;
   return 'message' in step ? mismatch({ contains: step.message }, error.message) : null;
 }
 
@@ -106,7 +110,8 @@ function bindCalls(args, bindings) {
 function resolved(value, bindings) {
   if (Array.isArray(value)) return value.map((item) => resolved(item, bindings));
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array || 'answers' in value) return value;
-  if (!('ref' in value)) return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, resolved(item, bindings)]));
+  if (!('ref' in value))
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, resolved(item, bindings)]));
   let found = bindings.get(value.ref);
   for (const part of value.path ?? []) found = typeof part === 'number' ? found.at(part) : (found[part] ?? null);
   if ('cut' in value) found = found.slice(0, value.cut);
@@ -120,7 +125,8 @@ function resolved(value, bindings) {
 function withBytes(value) {
   if (Array.isArray(value)) return value.map(withBytes);
   if (typeof value !== 'object' || value === null) return value;
-  if (Object.keys(value).join() === 'hex' && typeof value.hex === 'string') return new Uint8Array(Buffer.from(value.hex, 'hex'));
+  if (Object.keys(value).join() === 'hex' && typeof value.hex === 'string')
+    return new Uint8Array(Buffer.from(value.hex, 'hex'));
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, withBytes(item)]));
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ...api import NUMBERS, Api, Enum, Function, Handle, Struct, Value
-from .docs import Docs, comment, quoted
+from .docs import WIDTH, Docs, comment, quoted
 from .names import Names, UnsupportedError
 from .native import CallShape, makes_handle, may_be_null, shape_of
 
@@ -87,9 +87,7 @@ class Script:
             word = f"{self.names.type(value.type.name)} | number"
         elif kind == "flags":
             word = f"FlagsOf<{self.names.type(value.type.name)}>"
-        elif kind == "callback":
-            word = self.names.type(value.type.name)
-        elif kind in ("handle", "options"):
+        elif kind in ("callback", "handle", "options"):
             word = self.names.type(value.type.name)
         elif PLAIN.get(kind, ("",))[0]:
             word = PLAIN[kind][0]
@@ -119,7 +117,7 @@ class Script:
         lines = []
         for member in enum.members:
             lines += [f"  {line}" for line in comment(2, self.docs.text(member.doc))]
-            lines.append(f"  | {quoted(member.name)}")
+            lines.append(f"  {'| ' if len(enum.members) > 1 else ''}{quoted(member.name)}")
         lines[-1] += ";"
         return lines
 
@@ -301,7 +299,10 @@ class Script:
         name, figures = self.names.plain(text.whole), self._figures(function)
         given = f"optionsOf({self._names(shape)[0]}, options)" if shape.first else "options"
         call = self._call(function, [*self._passed(shape), "control"], "_whole")
-        code = [f"{name}({', '.join(self._names(shape))}) {{", f"  return complete({given}, (control) => {call});", "}"]
+        returned = [f"  return complete({given}, (control) => {call});"]
+        if len(returned[0]) + 2 > WIDTH:
+            returned = [f"  return complete({given}, (control) =>", f"    {call},", "  );"]
+        code = [f"{name}({', '.join(self._names(shape))}) {{", *returned, "}"]
         note = "Generates a text and gives it whole; the promise has the figures in `result`, a promise as well."
         return self._member(function, name, code, shape, True, f"{name}(", f"): Completion<{figures}>;",
                             f"{self._owner(function)}.{name}(", f"): Completion<{figures}>", note)  # fmt: skip
@@ -436,6 +437,8 @@ def is_path(value: Value) -> bool:
 
 
 def imports(members: list[Member], given: list[str]) -> list[str]:
-    """What a module's code uses of the runtime, in order."""
+    """The statement that takes what a module's code uses of the runtime."""
     code = "\n".join(line for member in members for line in member.code)
-    return sorted({*given, *(name for name in RUNTIME if re.search(rf"\b{name}\b[(\]]", code))})
+    names = sorted({*given, *(name for name in RUNTIME if re.search(rf"\b{name}\b[(\]]", code))})
+    line = f"const {{ {', '.join(names)} }} = require('./binding');"
+    return [line] if len(line) <= WIDTH else ["const {", *(f"  {name}," for name in names), "} = require('./binding');"]

@@ -40,7 +40,8 @@ class Countdown extends Handle {
   }
 
   async *[Symbol.asyncIterator]() {
-    for (let item; (item = await this.next()) !== null; ) yield item;
+    let item;
+    while ((item = await this.next()) !== null) yield item;
   }
 }
 

@@ -255,6 +255,7 @@ typedef struct mullama_special_tokens {
 } mullama_special_tokens;
 void mullama_special_tokens_init(mullama_special_tokens *out, size_t struct_size);
 int32_t mullama_model_tokenize(mullama_model *model, const char *text, size_t text_len, int32_t add_special, int32_t parse_special, const int32_t **out, size_t *out_len, mullama_error **err);
+int32_t mullama_model_count_tokens(mullama_model *model, const char *text, size_t text_len, int32_t add_special, int32_t parse_special, int32_t *out, mullama_error **err);
 int32_t mullama_model_detokenize(mullama_model *model, const int32_t *tokens, size_t tokens_len, int32_t remove_special, int32_t unparse_special, const char **out, size_t *out_len, mullama_error **err);
 int32_t mullama_model_token_piece(mullama_model *model, int32_t token, int32_t special, const uint8_t **out, size_t *out_len, mullama_error **err);
 int32_t mullama_model_token_text(mullama_model *model, int32_t token, const char **out, size_t *out_len, mullama_error **err);

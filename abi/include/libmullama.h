@@ -797,6 +797,19 @@ MULLAMA_API int32_t mullama_model_tokenize(mullama_model *model, const char *tex
     int32_t add_special, int32_t parse_special, const int32_t **out, size_t *out_len, mullama_error **err);
 
 /**
+ * How many tokens a text has, without giving them.
+ *
+ * @param text, text_len The text.
+ * @param add_special Count BOS and EOS where the vocabulary adds them. Default: 1.
+ * @param parse_special Read special tokens such as <|im_end|> in the text as tokens. Default: 0.
+ * @param out The number. Unit: tokens.
+ * @return MULLAMA_OK, or MULLAMA_E_CLOSED, MULLAMA_E_NO_VOCABULARY, MULLAMA_E_INVALID_UTF8,
+ *     MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.
+ */
+MULLAMA_API int32_t mullama_model_count_tokens(mullama_model *model, const char *text, size_t text_len,
+    int32_t add_special, int32_t parse_special, int32_t *out, mullama_error **err);
+
+/**
  * Text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD.
  *
  * @param tokens, tokens_len The token ids. Shape [n_tokens].

@@ -1187,6 +1187,16 @@ class Model : public detail::Handle<mullama_model, mullama_model_close, mullama_
     std::vector<std::int32_t> tokenize(std::string_view text, bool add_special = true,
                                        bool parse_special = false) const;
 
+    /// How many tokens a text has, without giving them.
+    ///
+    /// @param text The text.
+    /// @param add_special Count BOS and EOS where the vocabulary adds them.
+    /// @param parse_special Read special tokens such as <|im_end|> in the text as tokens.
+    /// @return The number. In tokens.
+    /// @throws ArgumentError closed, invalid_utf8.
+    /// @throws VocabularyError no_vocabulary.
+    std::int32_t count_tokens(std::string_view text, bool add_special = true, bool parse_special = false) const;
+
     /// Text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD.
     ///
     /// @param tokens The token ids. Shape [n_tokens].
@@ -2822,6 +2832,15 @@ inline std::vector<std::int32_t> Model::tokenize(std::string_view text, bool add
     if (code) detail::fail(code, err);
     const detail::Owner owner(out);
     return runtime::copy_array(out, out_len);
+}
+
+inline std::int32_t Model::count_tokens(std::string_view text, bool add_special, bool parse_special) const {
+    std::int32_t out = 0;
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_model_count_tokens(use(), text.data(), text.size(), add_special, parse_special,
+                                                         &out, &err);
+    if (code) detail::fail(code, err);
+    return out;
 }
 
 inline std::string Model::detokenize(Span<const std::int32_t> tokens, bool remove_special, bool unparse_special) const {

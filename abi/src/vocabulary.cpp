@@ -98,6 +98,14 @@ int32_t mullama_model_tokenize(mullama_model *model, const char *text, size_t te
     });
 }
 
+int32_t mullama_model_count_tokens(mullama_model *model, const char *text, size_t text_len, int32_t add_special,
+                                   int32_t parse_special, int32_t *out, mullama_error **err) {
+    return guarded(err, [&] {
+        const auto resource = require(model, "model").core->enter();
+        give(static_cast<int32_t>(resource->tokenize(take_text(text, text_len, "the text"), add_special, parse_special).size()), out);
+    });
+}
+
 int32_t mullama_model_detokenize(mullama_model *model, const int32_t *tokens, size_t tokens_len, int32_t remove_special,
                                  int32_t unparse_special, const char **out, size_t *out_len, mullama_error **err) {
     return guarded(err, [&] {

@@ -17,6 +17,8 @@ int32_t mullamaLoadProgress(float fraction, void *user);
 #cgo nocallback mullama_model_class_label
 #cgo noescape mullama_model_close
 #cgo nocallback mullama_model_close
+#cgo noescape mullama_model_count_tokens
+#cgo nocallback mullama_model_count_tokens
 #cgo noescape mullama_model_create_context
 #cgo nocallback mullama_model_create_context
 #cgo noescape mullama_model_create_sampler
@@ -283,6 +285,31 @@ func (m *Model) Tokenize(text string, options ...TokenizeOption) ([]int32, error
 		return nil, failure(code, failed)
 	}
 	return takeInts(out, outLen), nil
+}
+
+// CountTokens says how many tokens a text has, without giving them.
+//
+//   - text: The text.
+//   - It gives: The number. In tokens.
+//
+// Options: [WithAddSpecial], [WithParseSpecial].
+//
+// Errors: [ErrClosed], [ErrNoVocabulary], [ErrInvalidUTF8].
+func (m *Model) CountTokens(text string, options ...CountTokensOption) (int32, error) {
+	defer runtime.KeepAlive(m)
+	args := &countTokensArguments{addSpecial: 1}
+	for _, option := range options {
+		option.countTokens(args)
+	}
+	var out C.int32_t
+	var failed *C.mullama_error
+	code := C.mullama_model_count_tokens(
+		m.c, chars(text), C.size_t(len(text)), args.addSpecial, args.parseSpecial, &out, &failed,
+	)
+	if code != 0 {
+		return 0, failure(code, failed)
+	}
+	return int32(out), nil
 }
 
 // Detokenize gives the text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD.

@@ -57,6 +57,16 @@ type tokenizeArguments struct {
 	parseSpecial C.int32_t
 }
 
+// A CountTokensOption is an option of [Model.CountTokens]: [WithAddSpecial], [WithParseSpecial].
+type CountTokensOption interface {
+	countTokens(args *countTokensArguments)
+}
+
+type countTokensArguments struct {
+	addSpecial   C.int32_t
+	parseSpecial C.int32_t
+}
+
 // A DetokenizeOption is an option of [Model.Detokenize]: [WithRemoveSpecial], [WithUnparseSpecial].
 type DetokenizeOption interface {
 	detokenize(args *detokenizeArguments)
@@ -436,17 +446,19 @@ func newGenerateArguments(options []GenerateOption) *generateArguments {
 	return args
 }
 
-// An AddSpecialOption is an option of [Model.Tokenize], [Context.Generate], [Context.Stream] and
+// An AddSpecialOption is an option of [Model.Tokenize], [Model.CountTokens], [Context.Generate], [Context.Stream] and
 // [Context.StartGeneration].
 type AddSpecialOption interface {
 	TokenizeOption
+	CountTokensOption
 	GenerateOption
 }
 
-// A ParseSpecialOption is an option of [Model.Tokenize], [Context.Generate], [Context.Stream] and
+// A ParseSpecialOption is an option of [Model.Tokenize], [Model.CountTokens], [Context.Generate], [Context.Stream] and
 // [Context.StartGeneration].
 type ParseSpecialOption interface {
 	TokenizeOption
+	CountTokensOption
 	GenerateOption
 }
 
@@ -767,6 +779,7 @@ func (option nameOption) chatTemplate(args *chatTemplateArguments) {
 // WithAddSpecial means
 //
 //   - [Model.Tokenize]: Add BOS and EOS where the vocabulary wants them. Default: true.
+//   - [Model.CountTokens]: Count BOS and EOS where the vocabulary adds them. Default: true.
 //   - [Context.Generate], [Context.Stream], [Context.StartGeneration]: Add BOS to a text prompt where the vocabulary
 //     wants it. Default: true.
 func WithAddSpecial(addSpecial bool) AddSpecialOption {
@@ -781,6 +794,10 @@ func (option addSpecialOption) tokenize(args *tokenizeArguments) {
 	args.addSpecial = cBool(option.value)
 }
 
+func (option addSpecialOption) countTokens(args *countTokensArguments) {
+	args.addSpecial = cBool(option.value)
+}
+
 func (option addSpecialOption) generate(args *generateArguments) {
 	args.options.add_special = cBool(option.value)
 }
@@ -789,6 +806,7 @@ func (option addSpecialOption) generate(args *generateArguments) {
 //
 //   - [Model.Tokenize]: Read special tokens such as <|im_end|> in the text as tokens. Off: they stay text. Default:
 //     false.
+//   - [Model.CountTokens]: Read special tokens such as <|im_end|> in the text as tokens. Default: false.
 //   - [Context.Generate], [Context.Stream], [Context.StartGeneration]: Read special tokens such as <|im_end|> in a text
 //     prompt as tokens. Default: false.
 func WithParseSpecial(parseSpecial bool) ParseSpecialOption {
@@ -800,6 +818,10 @@ type parseSpecialOption struct {
 }
 
 func (option parseSpecialOption) tokenize(args *tokenizeArguments) {
+	args.parseSpecial = cBool(option.value)
+}
+
+func (option parseSpecialOption) countTokens(args *countTokensArguments) {
 	args.parseSpecial = cBool(option.value)
 }
 

@@ -923,6 +923,14 @@ export interface ModelTokenizeOptions {
   parseSpecial?: boolean | undefined;
 }
 
+/** What `model.countTokens()` takes by name. */
+export interface ModelCountTokensOptions {
+  /** Count BOS and EOS where the vocabulary adds them. Default: true. */
+  addSpecial?: boolean | undefined;
+  /** Read special tokens such as <|im_end|> in the text as tokens. Default: false. */
+  parseSpecial?: boolean | undefined;
+}
+
 /** What `model.detokenize()` takes by name. */
 export interface ModelDetokenizeOptions {
   /** Leave out BOS and EOS where the vocabulary adds them. Default: false. */
@@ -1202,6 +1210,14 @@ export class Model extends Handle {
    * @throws MullamaError with the code 'CLOSED', 'NO_VOCABULARY', 'INVALID_UTF8'.
    */
   tokenize(text: string, options?: ModelTokenizeOptions): Int32Array;
+  /**
+   * How many tokens a text has, without giving them.
+   *
+   * @param text The text.
+   * @returns The number. In tokens.
+   * @throws MullamaError with the code 'CLOSED', 'NO_VOCABULARY', 'INVALID_UTF8'.
+   */
+  countTokens(text: string, options?: ModelCountTokensOptions): number;
   /**
    * Text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD.
    *

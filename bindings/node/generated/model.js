@@ -69,6 +69,11 @@ class Model extends Handle {
     return copiedInt32Array(native.modelTokenize(this[HANDLE], text, options));
   }
 
+  /** How many tokens a text has, without giving them. */
+  countTokens(text, options) {
+    return native.modelCountTokens(this[HANDLE], text, options);
+  }
+
   /** Text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD. */
   detokenize(tokens, options) {
     return native.modelDetokenize(this[HANDLE], tokens, options);

@@ -977,6 +977,15 @@ static void call_model_tokenize(value *on, const value *args, outcome *outcome) 
     mullama_free(out);
 }
 
+static void call_model_count_tokens(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    const mullama_str text_ = as_text(given(args, "text"));
+    int32_t out = 0;
+    if (mullama_model_count_tokens((mullama_model *)on->pointer, text_.data, text_.len, as_i32(given(args, "add_special"), 1), as_i32(given(args, "parse_special"), 0), &out, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = of_signed(out);
+}
+
 static void call_model_detokenize(value *on, const value *args, outcome *outcome) {
     (void)on;
     (void)args;
@@ -1843,6 +1852,7 @@ const caller callers[] = {
     {"model_chat_template", "model", call_model_chat_template},
     {"model_class_label", "model", call_model_class_label},
     {"model_tokenize", "model", call_model_tokenize},
+    {"model_count_tokens", "model", call_model_count_tokens},
     {"model_detokenize", "model", call_model_detokenize},
     {"model_token_piece", "model", call_model_token_piece},
     {"model_token_text", "model", call_model_token_text},

@@ -646,6 +646,17 @@ static void call_model_tokenize(void *on, const value *args, outcome &outcome) {
     outcome.give(of(object.tokenize(text(given(args, "text")))));
 }
 
+static void call_model_count_tokens(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Model *>(on);
+    (void)args;
+    (void)outcome;
+    const auto add_special_ = given(args, "add_special") ? bool(as_i32(given(args, "add_special"), 0) != 0) : bool(true);
+    const auto parse_special_ = given(args, "parse_special") ? bool(as_i32(given(args, "parse_special"), 0) != 0) : bool(false);
+    if (given(args, "parse_special")) return outcome.give(of(object.count_tokens(text(given(args, "text")), add_special_, parse_special_)));
+    if (given(args, "add_special")) return outcome.give(of(object.count_tokens(text(given(args, "text")), add_special_)));
+    outcome.give(of(object.count_tokens(text(given(args, "text")))));
+}
+
 static void call_model_detokenize(void *on, const value *args, outcome &outcome) {
     auto &object = *static_cast<mullama::Model *>(on);
     (void)args;
@@ -1500,6 +1511,7 @@ const std::vector<caller> callers = {
     {"model_chat_template", "model", call_model_chat_template},
     {"model_class_label", "model", call_model_class_label},
     {"model_tokenize", "model", call_model_tokenize},
+    {"model_count_tokens", "model", call_model_count_tokens},
     {"model_detokenize", "model", call_model_detokenize},
     {"model_token_piece", "model", call_model_token_piece},
     {"model_token_text", "model", call_model_token_text},

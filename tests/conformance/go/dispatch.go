@@ -98,6 +98,12 @@ var calls = map[string]func(on any, given arguments) (any, error){
 		given.with("parse_special", func(v any) { options = append(options, mullama.WithParseSpecial(boolean(v))) })
 		return checked(on.(*mullama.Model).Tokenize(text(given["text"]), options...))
 	},
+	"model_count_tokens": func(on any, given arguments) (any, error) {
+		var options []mullama.CountTokensOption
+		given.with("add_special", func(v any) { options = append(options, mullama.WithAddSpecial(boolean(v))) })
+		given.with("parse_special", func(v any) { options = append(options, mullama.WithParseSpecial(boolean(v))) })
+		return checked(on.(*mullama.Model).CountTokens(text(given["text"]), options...))
+	},
 	"model_detokenize": func(on any, given arguments) (any, error) {
 		var options []mullama.DetokenizeOption
 		given.with("remove_special", func(v any) { options = append(options, mullama.WithRemoveSpecial(boolean(v))) })

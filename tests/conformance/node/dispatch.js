@@ -415,6 +415,10 @@ const calls = {
     call: (on, args) => on.tokenize(text(args.text), { addSpecial: args.add_special, parseSpecial: args.parse_special }),
     result: plain,
   },
+  'model_count_tokens': {
+    call: (on, args) => on.countTokens(text(args.text), { addSpecial: args.add_special, parseSpecial: args.parse_special }),
+    result: plain,
+  },
   'model_detokenize': {
     call: (on, args) => on.detokenize(number(args.tokens), { removeSpecial: args.remove_special, unparseSpecial: args.unparse_special }),
     result: plain,

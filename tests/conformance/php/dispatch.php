@@ -550,6 +550,15 @@ return [
             ],
             null,
         ],
+        'model_count_tokens' => [
+            static fn (?object $on, array $given): mixed => $on->countTokens(...$given),
+            [
+                'text' => ['text', 'str'],
+                'add_special' => ['addSpecial', 'bool'],
+                'parse_special' => ['parseSpecial', 'bool'],
+            ],
+            null,
+        ],
         'model_detokenize' => [
             static fn (?object $on, array $given): mixed => $on->detokenize(...$given),
             [

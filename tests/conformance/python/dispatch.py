@@ -199,6 +199,14 @@ CALLS: dict[str, Call] = {
             "parse_special": ("parse_special", as_is),
         },
     ),
+    "model_count_tokens": Call(
+        lambda on: on.count_tokens,
+        {
+            "text": ("text", text),
+            "add_special": ("add_special", as_is),
+            "parse_special": ("parse_special", as_is),
+        },
+    ),
     "model_detokenize": Call(
         lambda on: on.detokenize,
         {

@@ -78,6 +78,7 @@ struct Library {
     decltype(&::mullama_model_chat_template) model_chat_template;
     decltype(&::mullama_model_class_label) model_class_label;
     decltype(&::mullama_model_tokenize) model_tokenize;
+    decltype(&::mullama_model_count_tokens) model_count_tokens;
     decltype(&::mullama_model_detokenize) model_detokenize;
     decltype(&::mullama_model_token_piece) model_token_piece;
     decltype(&::mullama_model_token_text) model_token_text;
@@ -237,6 +238,7 @@ constexpr Symbol symbols[] = {
     {"mullama_model_chat_template", offsetof(Library, model_chat_template)},
     {"mullama_model_class_label", offsetof(Library, model_class_label)},
     {"mullama_model_tokenize", offsetof(Library, model_tokenize)},
+    {"mullama_model_count_tokens", offsetof(Library, model_count_tokens)},
     {"mullama_model_detokenize", offsetof(Library, model_detokenize)},
     {"mullama_model_token_piece", offsetof(Library, model_token_piece)},
     {"mullama_model_token_text", offsetof(Library, model_token_text)},

@@ -30,6 +30,28 @@ struct ModelTokenize {
     }
 };
 
+// model.countTokens()
+struct ModelCountTokens {
+    using Self = mullama_model;
+    static constexpr size_t n_arguments = 3;
+    Text text;
+    int32_t add_special = 1;
+    int32_t parse_special = 0;
+    int32_t out = 0;
+
+    void read(Arguments &in) {
+        in.required("text").text(text);
+        in.optional("addSpecial").boolean(add_special);
+        in.optional("parseSpecial").boolean(parse_special);
+    }
+    int32_t run(Self *self, Error **err) {
+        return lib.model_count_tokens(self, text.data, text.len, add_special, parse_special, &out, err);
+    }
+    napi_value result(Results &make) {
+        return make.i32(out);
+    }
+};
+
 // model.detokenize()
 struct ModelDetokenize {
     using Self = mullama_model;
@@ -212,6 +234,7 @@ struct ModelSuppressedTokens {
 
 void add_vocabulary(Module &module) {
     module.add("modelTokenize", call<ModelTokenize>);
+    module.add("modelCountTokens", call<ModelCountTokens>);
     module.add("modelDetokenize", call<ModelDetokenize>);
     module.add("modelTokenPiece", call<ModelTokenPiece>);
     module.add("modelTokenText", call<ModelTokenText>);

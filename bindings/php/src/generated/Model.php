@@ -311,6 +311,36 @@ final class Model extends Handle
     }
 
     /**
+     * How many tokens a text has, without giving them.
+     *
+     * @param string $text The text.
+     * @param bool $addSpecial Count BOS and EOS where the vocabulary adds them.
+     * @param bool $parseSpecial Read special tokens such as <|im_end|> in the text as tokens.
+     * @return int The number. In tokens.
+     * @throws ArgumentException Closed, InvalidUtf8.
+     * @throws VocabularyException NoVocabulary.
+     */
+    public function countTokens(string $text, bool $addSpecial = true, bool $parseSpecial = false): int
+    {
+        $out = clone Native::$i32;
+        $err = clone Native::$error;
+        $code = $this->library->mullama_model_count_tokens(
+            $this->handle,
+            $text,
+            \strlen($text),
+            (int) $addSpecial,
+            (int) $parseSpecial,
+            $out,
+            $err,
+        );
+        if ($code !== 0) {
+            throw Native::failure($code, $err);
+        }
+
+        return $out[0];
+    }
+
+    /**
      * Text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD.
      *
      * @param list<int> $tokens The token ids. Shape [n_tokens].

@@ -191,6 +191,8 @@ final class Native extends Binding
         void mullama_special_tokens_init(mullama_special_tokens *out, size_t struct_size);
         int32_t mullama_model_tokenize(size_t model, const void *text, size_t text_len, int32_t add_special, int32_t
             parse_special, const int32_t **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_model_count_tokens(size_t model, const void *text, size_t text_len, int32_t add_special, int32_t
+            parse_special, int32_t *out, mullama_error **err);
         int32_t mullama_model_detokenize(size_t model, const void *tokens, size_t tokens_len, int32_t remove_special,
             int32_t unparse_special, const void **out, size_t *out_len, mullama_error **err);
         int32_t mullama_model_token_piece(size_t model, int32_t token, int32_t special, const void **out, size_t

@@ -280,6 +280,34 @@ class Model(Handle):
             raise failure(code, err)
         return convert.take_ints(out[0], out_len[0])
 
+    def count_tokens(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> int:
+        """How many tokens a text has, without giving them.
+
+        Args:
+            text: The text.
+            add_special: Count BOS and EOS where the vocabulary adds them.
+            parse_special: Read special tokens such as <|im_end|> in the text as tokens.
+
+        Returns:
+            The number. In tokens.
+
+        Raises:
+            ArgumentError: CLOSED, INVALID_UTF8.
+            VocabularyError: NO_VOCABULARY.
+        """
+        text_c, text_len = convert.utf8(text, "text")
+        out = ffi.new("int32_t *")
+        err = ffi.new("mullama_error **")
+        try:
+            code = lib.mullama_model_count_tokens(self._handle, text_c, text_len, add_special, parse_special, out, err)
+        except (TypeError, OverflowError):
+            convert.boolean(add_special, "add_special")
+            convert.boolean(parse_special, "parse_special")
+            raise
+        if code:
+            raise failure(code, err)
+        return out[0]
+
     def detokenize(self, tokens: Ints, *, remove_special: bool = False, unparse_special: bool = False) -> str:
         """Text of tokens. Bytes that are not UTF-8, as when a character is cut, become U+FFFD.
 

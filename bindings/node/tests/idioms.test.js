@@ -282,10 +282,11 @@ test('`using` and `await using` release, where the runtime knows them', async (t
     t.diagnostic(`Node ${process.version} has no \`using\`: the symbols are called as it would call them`);
     run = async () => {
       const context = await model.createContextAsync({ nCtx: 256, nThreads: 1 });
-      const stream = context.stream('of of', greedy);
-      const { value } = await stream.next();
+      // Before the stream begins: from then on a thread of its own works on the context.
       const generation = context.startGeneration('of of');
       generation[Symbol.dispose]();
+      const stream = context.stream('of of', greedy);
+      const { value } = await stream.next();
       await stream[Symbol.asyncDispose]();
       await context[Symbol.asyncDispose]();
       return [context.closed, generation.closed, value];

@@ -35,3 +35,7 @@ test('an uncaught error', async () => {
     assert.match(stderr, /Error: on purpose\n/);
   }
 });
+
+test('the end of the program, while a stream is ahead of nobody', async () => {
+  for (let i = 0; i < 10; ++i) assert.deepEqual(await run('leave', 0), { code: 0, stdout: 'running\n', stderr: '' });
+});

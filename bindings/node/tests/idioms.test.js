@@ -260,7 +260,7 @@ test('200 generations on 8 contexts neither deadlock nor starve the event loop',
   clearInterval(timer);
   assert.deepEqual(new Set(texts), new Set([TEXT]));
   assert.ok(turns > 3, `${turns} turns of the timer`);
-  assert.ok(longest < 500, `${longest} ms without a turn`);
+  assert.ok(longest < 1000, `${longest} ms without a turn`);
   for (const one of contexts) one.close();
 });
 

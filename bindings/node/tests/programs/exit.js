@@ -10,10 +10,11 @@ const contexts = [1, 2].map(() => model.createContext({ nCtx: 256, nThreads: 1 }
 (async () => {
   const stream = contexts[0].stream(PROMPT, endless);
   await stream.next();
+  if (how === 'leave') return void process.stdout.write('running\n'); // nothing but a stream that nobody reads
   contexts[0].generate(PROMPT, endless).catch(() => {}); // waits for its turn
   contexts[1].generate(PROMPT, endless).catch(() => {});
   const log = mullama.openLog();
-  if (how !== 'leave') log.next({ timeout: 60_000 }).catch(() => {});
+  log.next({ timeout: 60_000 }).catch(() => {});
   process.stdout.write('running\n');
   await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
   if (how === 'exit') process.exit(Number(code));

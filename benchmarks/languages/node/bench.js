@@ -38,13 +38,13 @@ const measures = {
     };
     const calling = () => {
       let sum = 0;
-      for (let i = 0; i < n; ++i) sum += model.nVocab;
+      for (let i = 0; i < n; ++i) sum |= model.nVocab; // a sum would outgrow V8's small integers
       return sum;
     };
     const plain = { nVocab: 5 };
     const looping = () => {
       let sum = 0;
-      for (let i = 0; i < n; ++i) sum += plain.nVocab;
+      for (let i = 0; i < n; ++i) sum |= plain.nVocab;
       return sum;
     };
     const best = (body) => Math.min(...Array.from({ length: 7 }, () => round(body)));

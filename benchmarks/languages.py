@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -32,6 +34,28 @@ BOUNDS = {
     "cpp": Bounds(0.98, 0.97, 0.02),
 }
 TOKENIZE_OVER_C_US = 1.5
+
+
+def build(root: Path, prefix: Path) -> dict[str, list[str]]:
+    """Compiles what must be compiled, into build/bench; gives each language's command, C first."""
+    programs, out = root / "benchmarks" / "languages", root / "build" / "bench"
+    out.mkdir(parents=True, exist_ok=True)
+    library = prefix / "lib"
+    os.environ["MULLAMA_LIBRARY"] = str(library / "libmullama.so")  # for those that load it themselves: Node and PHP
+    linked = [f"-I{prefix / 'include'}", f"-L{library}", f"-Wl,-rpath,{library}", "-lmullama"]
+    c, cpp, go = (str(out / name) for name in ("c", "cpp", "go"))
+    subprocess.run(["cc", "-O2", str(programs / "c" / "bench.c"), "-o", c, *linked], check=True)
+    subprocess.run(["c++", "-std=c++20", "-O2", str(programs / "cpp" / "bench.cpp"), "-o", cpp, *linked], check=True)
+    places = {"PKG_CONFIG_PATH": str(library / "pkgconfig"), "CGO_LDFLAGS": f"-Wl,-rpath,{library}"}
+    subprocess.run(["go", "build", "-o", go, "."], cwd=programs / "go", env={**os.environ, **places}, check=True)
+    return {
+        "c": [c],
+        "python": [sys.executable, str(programs / "python" / "bench.py")],
+        "node": ["node", str(programs / "node" / "bench.js")],
+        "go": [go],
+        "php": ["php", str(programs / "php" / "bench.php")],
+        "cpp": [cpp],
+    }
 
 
 class Program:
@@ -74,9 +98,9 @@ def compare(commands: dict[str, list[str]], model: str, threads: int, pairs: int
             yield Figure(f"{name}: tokenize two words, over C", over, "µs", TOKENIZE_OVER_C_US, f"C {tokenize_in_c:.2f} µs")
 
 
-def regenerating(root: Path, python: str) -> Figure:
+def regenerating(root: Path) -> Figure:
     """Time of a whole check of the generator: every output of every target is made and compared."""
     start = time.perf_counter()
-    command = [python, "-m", "mullama_codegen"]
+    command = [sys.executable, "-m", "mullama_codegen"]
     subprocess.run(command, cwd=root / "codegen", check=True, stdout=subprocess.DEVNULL)
     return Figure("regenerate everything", time.perf_counter() - start, "s", 2, "codegen, all targets, both APIs")

@@ -1,4 +1,5 @@
-"""Measures the promises: speed against llama.cpp's own benchmark program, the cost of a call, of an import, of memory.
+"""Measures the promises: speed against llama.cpp's own benchmark program, every language against C, the cost of a call, of
+an import, of memory.
 
 Prints a table and writes it as JSON and SVG to `bench-results/`. Run as `./x bench [--pairs N] [--peers] [--build]`.
 """
@@ -14,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import languages
 import memory
 import mullama
 import peers
@@ -128,6 +130,7 @@ def svg(figures: list[Figure]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=7, help="pairs of runs for each ratio (default 7)")
+    parser.add_argument("--only-languages", action="store_true", help="compare the languages with C, and nothing else")
     parser.add_argument("--peers", action="store_true", help="also compare with llama-cpp-python, compiled from the same source")
     parser.add_argument("--build", action="store_true", help="also time a cold build and a rebuild")
     arguments = parser.parse_args()
@@ -136,17 +139,25 @@ def main() -> None:
     threads = os.cpu_count() or 1
 
     figures: list[Figure] = []
-    for figure in speeds(model_path, bench, threads, arguments.pairs):
-        figures.append(figure)
-        print(f"{figure.name}: {figure.value:.3f} {figure.unit} ({figure.reference})", flush=True)
-    figures.append(import_time())
-    overhead, growth = memory.overhead_mb(model_path), memory.growth_mb(model_path)
-    figures.append(Figure("resident memory over what is reported", overhead, "MB", 40, "model, KV cache and compute buffers as reported"))
-    figures.append(Figure("1,000 times open, 4 tokens, close: growth", growth, "MB", 4, "resident memory after the first 50"))
+
+    def take(found: Iterable[Figure]) -> None:
+        for figure in found:
+            figures.append(figure)
+            print(f"{figure.name}: {figure.value:.3f} {figure.unit} ({figure.reference})", flush=True)
+
+    if not arguments.only_languages:
+        take(speeds(model_path, bench, threads, arguments.pairs))
+        take([import_time()])
+        overhead, growth = memory.overhead_mb(model_path), memory.growth_mb(model_path)
+        take([Figure("resident memory over what is reported", overhead, "MB", 40, "model, KV cache and compute buffers as reported")])
+        take([Figure("1,000 times open, 4 tokens, close: growth", growth, "MB", 4, "resident memory after the first 50")])
+    commands = languages.build(ROOT, Path(os.environ["MULLAMA_TEST_PREFIX"]))
+    take(languages.compare(commands, model_path, threads, arguments.pairs))
+    take([languages.regenerating(ROOT)])
     if arguments.peers:
-        figures.extend(peers.compare(ROOT, model_path, threads, arguments.pairs))
+        take(peers.compare(ROOT, model_path, threads, arguments.pairs))
     if arguments.build:
-        figures.extend(build_times())
+        take(build_times())
 
     print("\n" + table(figures))
     RESULTS.mkdir(exist_ok=True)

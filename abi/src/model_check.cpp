@@ -54,6 +54,17 @@ void check_model(const llama_model *model, const std::string &path) {
     for (float epsilon : {facts.f_norm_eps, facts.f_norm_rms_eps, facts.f_norm_group_eps}) {
         if (!(epsilon >= 0)) refuse(path, "the epsilon of its norms is " + std::to_string(epsilon) + ", not a number of 0 or more");
     }
+    // Prevents: an abort in llama.cpp's build_pooling.
+    if (facts.pooling_type < LLAMA_POOLING_TYPE_UNSPECIFIED || facts.pooling_type > LLAMA_POOLING_TYPE_RANK) {
+        refuse(path, "its pooling type is " + std::to_string(facts.pooling_type) + ", and there are 0 to " + std::to_string(LLAMA_POOLING_TYPE_RANK));
+    }
+    // Prevents: GGML_ASSERT(ggml_nelements(a) == ne0*ne1*ne2) where keys are split into heads, for a count that wraps around.
+    for (uint32_t layer = 0; layer < facts.n_layer(); ++layer) {
+        const uint32_t n_head = facts.n_head(layer), n_head_kv = facts.n_head_kv(layer);
+        if (n_head > 0 && n_head_kv > n_head) {
+            refuse(path, "layer " + std::to_string(layer) + " has " + std::to_string(n_head_kv) + " heads of keys for " + std::to_string(n_head) + " of queries (attention.head_count_kv)");
+        }
+    }
     // Prevents: GGML_ASSERT(n_dims <= ne0) and (n_dims % 2 == 0) in the rotary embedding.
     if (facts.rope_type != LLAMA_ROPE_TYPE_NONE) {
         for (uint32_t layer = 0; layer < facts.n_layer(); ++layer) {

@@ -5,6 +5,7 @@ pip knows the index, proxy, certificates and credentials that a user has set up;
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -90,11 +91,10 @@ def _watch(command: list[str], scratch: Path, size: int, progress: Progress) -> 
 
 def _largest(folder: Path) -> int:
     largest = 0
-    for place in folder.glob("pip-*/*"):
-        try:
-            largest = max(largest, place.stat().st_size)
-        except OSError:
-            continue  # pip moved it away between the listing and the look
+    with contextlib.suppress(OSError):  # pip removes a folder in the midst of its listing
+        for place in folder.glob("pip-*/*"):
+            with contextlib.suppress(OSError):  # or a file between the listing and the look
+                largest = max(largest, place.stat().st_size)
     return largest
 
 

@@ -63,7 +63,7 @@ enum class ErrorCode : std::int32_t {
     unsupported = 2006,
     /// Memory could not be allocated.
     out_of_memory = 3001,
-    /// Another thread is using this object.
+    /// Another thread is using this object, or the queue of an engine is full.
     busy = 3002,
     /// The tokens do not fit into the context.
     context_full = 3003,
@@ -87,6 +87,8 @@ enum class ErrorCode : std::int32_t {
     internal = 8001,
     /// The call was cancelled.
     cancelled = 9001,
+    /// The time that the caller gave is over.
+    deadline = 9002,
 };
 
 /// The name of a code, such as FILE_NOT_FOUND; a number for one that the library does not know.
@@ -455,12 +457,116 @@ enum class Overflow : std::int32_t {
 /// The name of a value, such as "error"; a number for what this header does not know.
 std::string to_string(Overflow value);
 
+/// What an engine is for. A model is evaluated in one way only, so an engine generates, embeds or reranks.
+enum class EngineMode : std::int32_t {
+    /// Text: chats, completions, infill.
+    generate = 0,
+    /// Embeddings.
+    embed = 1,
+    /// Scores of documents for a query.
+    rerank = 2,
+};
+
+/// The name of a value, such as "generate"; a number for what this header does not know.
+std::string to_string(EngineMode value);
+
+/// What an engine does.
+enum class EngineState : std::int32_t {
+    /// It takes requests.
+    ready = 0,
+    /// It finishes what runs and takes no requests; see `Engine::drain()`.
+    draining = 1,
+    /// A check inside llama.cpp failed; every stream has ended with the reason, and only closing is left.
+    failed = 2,
+};
+
+/// The name of a value, such as "ready"; a number for what this header does not know.
+std::string to_string(EngineState value);
+
+/// What happens to a stream whose reader does not keep up.
+enum class FullBuffer : std::int32_t {
+    /// It pauses, with its slot, until the reader has taken half of the buffer.
+    wait = 0,
+    /// It is cancelled.
+    cancel = 1,
+};
+
+/// The name of a value, such as "wait"; a number for what this header does not know.
+std::string to_string(FullBuffer value);
+
+/// Where the thinking of a model that thinks goes.
+enum class ReasoningFormat : std::int32_t {
+    /// It stays in the text, with its tags.
+    content = 0,
+    /// Into `reasoning_content`.
+    separate = 1,
+};
+
+/// The name of a value, such as "content"; a number for what this header does not know.
+std::string to_string(ReasoningFormat value);
+
+/// How far the request of a stream is.
+enum class StreamState : std::int32_t {
+    /// It waits for a slot.
+    queued = 0,
+    /// Its prompt is evaluated.
+    prefill = 1,
+    /// It has given a first event.
+    generating = 2,
+    /// It is complete; events may still be waiting.
+    finished = 3,
+    /// It was cancelled.
+    cancelled = 4,
+    /// It failed; `Stream::next()` gives the reason.
+    failed = 5,
+};
+
+/// The name of a value, such as "queued"; a number for what this header does not know.
+std::string to_string(StreamState value);
+
 // Objects
 class Log;
 class Model;
 class Context;
 class Sampler;
 class Generation;
+class Engine;
+class Stream;
+
+// What requests say and answers tell. libmullama_engine.hpp has it, and all whose declarations name it: apart,
+// since it takes the compiler as long as the rest.
+class Json;
+struct Message;
+struct ChatRequest;
+struct ChatAnswer;
+struct ChatPiece;
+struct CompletionRequest;
+struct CompletionAnswer;
+struct InfillRequest;
+struct ResponseRequest;
+struct ResponseAnswer;
+struct ResponseEvent;
+struct AnthropicMessage;
+struct AnthropicRequest;
+struct AnthropicAnswer;
+struct AnthropicEvent;
+struct TokenCount;
+struct EmbeddingRequest;
+struct EmbeddingAnswer;
+struct RerankRequest;
+struct RerankAnswer;
+struct TokenizeRequest;
+struct TokenizeAnswer;
+struct DetokenizeAnswer;
+struct TemplateAnswer;
+struct PropsAnswer;
+struct MetricsAnswer;
+template <class Piece, class Answer>
+class AnswerStream;
+using ChatStream = AnswerStream<ChatPiece, ChatAnswer>;
+using CompletionStream = AnswerStream<CompletionAnswer, CompletionAnswer>;
+using ResponseStream = AnswerStream<ResponseEvent, ResponseAnswer>;
+using AnthropicStream = AnswerStream<AnthropicEvent, AnthropicAnswer>;
 
 // Callbacks; what one throws comes out of the call.
 
@@ -731,6 +837,42 @@ struct GenerationResult {
     std::uint32_t seed = 0;
 };
 
+/// What an engine has and does.
+struct EngineInfo {
+    /// Whether it takes requests.
+    EngineState state = EngineState();
+    /// What it is for.
+    EngineMode mode = EngineMode();
+    /// Tokens that one request can have. In tokens.
+    std::int32_t n_ctx = 0;
+    /// Requests evaluated at the same time.
+    std::int32_t n_slots = 0;
+    /// Slots' worth of requests being evaluated, or just about to be.
+    std::int32_t n_running = 0;
+    /// Requests that wait for a slot.
+    std::int32_t n_queued = 0;
+    /// Streams that were not freed.
+    std::int32_t n_streams = 0;
+};
+
+/// One event of an answer.
+struct StreamEvent {
+    /// A whole JSON value: a chunk of a streamed answer, or the whole answer. JSON.
+    std::string data;
+    /// Whether it is the whole answer, not a part of it.
+    bool whole = false;
+};
+
+/// How far a request is.
+struct StreamInfo {
+    /// Its state.
+    StreamState state = StreamState();
+    /// What waits for the reader.
+    std::int32_t n_buffered = 0;
+    /// Whether it waits for its reader; see `FullBuffer`.
+    bool paused = false;
+};
+
 // Options; C++20 names the fields, in this order: {.a = 1, .b = 2}.
 
 /// How to load a model.
@@ -768,7 +910,8 @@ struct ModelOptions {
 
 /// How to write messages as a prompt.
 struct ChatOptions {
-    /// Tool definitions, a list in the form of the OpenAI API. JSON.
+    /// Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for them is
+    /// replaced by one that has; another one is refused with UNSUPPORTED. JSON.
     std::optional<std::string> tools = std::nullopt;
     /// Whether the model should call tools.
     ToolChoice tool_choice = ToolChoice::automatic;
@@ -1037,7 +1180,8 @@ struct GenerateOptions {
     /// top_k, typical_p, tail_free, top_p, min_p, xtc, temperature. Further: infill. A name left out is a step
     /// left out.
     std::vector<std::string> order = {};
-    /// Tool definitions, a list in the form of the OpenAI API. JSON.
+    /// Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for them is
+    /// replaced by one that has; another one is refused with UNSUPPORTED. JSON.
     std::optional<std::string> tools = std::nullopt;
     /// Whether the model should call tools.
     ToolChoice tool_choice = ToolChoice::automatic;
@@ -1051,6 +1195,129 @@ struct GenerateOptions {
     bool add_generation_prompt = true;
     /// Let models that can think do so; others ignore it.
     bool enable_thinking = true;
+};
+
+/// All that may be left out of `Engine`.
+struct EngineOptions {
+    /// What the engine is for.
+    EngineMode mode = EngineMode::generate;
+    /// Tokens that one request can have, prompt and answer together; 0: as many as the model was trained with.
+    /// In tokens.
+    std::uint32_t n_ctx = 4096;
+    /// Requests evaluated at the same time. From 1 to 256.
+    std::uint32_t n_slots = 4;
+    /// Tokens evaluated in one step, of all slots together; cancelling takes effect between two steps. In
+    /// tokens. At least 1.
+    std::uint32_t n_batch = 512;
+    /// Tokens handed to the backend at once; at most n_batch. Texts to embed or rerank must fit. In tokens. At
+    /// least 1.
+    std::uint32_t n_ubatch = 512;
+    /// While others generate, tokens of prompts evaluated in one step: smaller keeps streams even, larger
+    /// answers new requests sooner. In tokens. At least 1.
+    std::uint32_t prefill_chunk = 128;
+    /// Threads for single tokens; 0: one for each physical core. At least 0.
+    std::int32_t n_threads = 0;
+    /// Threads for batches; 0: as `EngineOptions::n_threads`. At least 0.
+    std::int32_t n_threads_batch = 0;
+    /// Number format of the keys.
+    KvType type_k = KvType::f16;
+    /// Number format of the values; quantized ones need flash attention.
+    KvType type_v = KvType::f16;
+    /// One cache shared by all slots, in place of an equal part for each.
+    bool unified_kv = false;
+    /// Keep the whole cache of sliding-window layers; off saves memory and uses checkpoints to go back.
+    bool full_swa = false;
+    /// Whether to use flash attention.
+    FlashAttention flash_attention = FlashAttention::automatic;
+    /// Keep the KV cache on the device that holds the layer.
+    bool offload_kv = true;
+    /// Let devices compute with weights that lie in host memory.
+    bool offload_ops = true;
+    /// How positions past the training length are scaled.
+    RopeScaling rope_scaling = RopeScaling::unspecified;
+    /// RoPE base frequency; 0: the model's. At least 0.
+    float rope_freq_base = 0.0f;
+    /// RoPE frequency factor; 0: the model's. At least 0.
+    float rope_freq_scale = 0.0f;
+    /// Memory for prompts that left their slots, so that they can come back without a prefill; 0: none. In MiB.
+    /// At most 1048576.
+    std::uint32_t prompt_cache = 0;
+    /// When a request has filled its context, forget the older half of it and go on.
+    bool context_shift = false;
+    /// How token embeddings of a text become one.
+    Pooling pooling = Pooling::unspecified;
+    /// LoRA adapter files; the request field `lora` names them by their place here.
+    std::vector<std::string> lora = {};
+    /// Scale of each adapter for requests that do not say; empty: 1. Shape [n].
+    std::vector<float> lora_scales = {};
+    /// Control vector files, added to every layer of the range.
+    std::vector<std::string> control_vectors = {};
+    /// Scale of each control vector; empty: 1. Shape [n].
+    std::vector<float> control_vector_scales = {};
+    /// First layer of the range; unset: 1.
+    std::optional<std::int32_t> control_vector_first = std::nullopt;
+    /// Last layer of the range; unset: the model's last.
+    std::optional<std::int32_t> control_vector_last = std::nullopt;
+    /// A smaller model with the same vocabulary that guesses ahead (speculative decoding).
+    std::optional<std::string> draft_model = std::nullopt;
+    /// Tokens to guess at most. In tokens. From 1 to 128.
+    std::int32_t draft_max = 16;
+    /// Guesses shorter than this are not used. In tokens. From 0 to 128.
+    std::int32_t draft_min = 0;
+    /// The draft model stops guessing below this probability. From 0 to 1.
+    float draft_p_min = 0.0f;
+    /// The file that turns images and sound into embeddings (mmproj). Requests that hold images or sound are
+    /// refused so far.
+    std::optional<std::string> projector = std::nullopt;
+    /// Jinja source to use in place of the model's own template.
+    std::optional<std::string> chat_template = std::nullopt;
+    /// Variables for the template, an object; the request field `chat_template_kwargs` adds to them. JSON.
+    std::optional<std::string> template_arguments = std::nullopt;
+    /// Where thinking goes.
+    ReasoningFormat reasoning = ReasoningFormat::separate;
+    /// Let models that can think do so.
+    bool thinking = true;
+    /// Tokens that thinking may take before it is ended; unset: no limit. In tokens.
+    std::optional<std::int32_t> reasoning_budget = std::nullopt;
+    /// Seed of requests that give none; unset: drawn for each.
+    std::optional<std::uint32_t> seed = std::nullopt;
+    /// Requests that may wait for a slot; the next one is refused with BUSY.
+    std::uint32_t max_queued = 256;
+    /// Tokens that a stream holds for its reader. At least 2.
+    std::uint32_t max_buffered = 256;
+    /// What happens when they are not read.
+    FullBuffer full_buffer = FullBuffer::wait;
+    /// Layers to keep in GPU memory; -1: all. At least -1.
+    std::int32_t n_gpu_layers = -1;
+    /// Names of the devices to use, as in `DeviceInfo::name`; empty: all.
+    std::vector<std::string> devices = {};
+    /// How to spread the model over several devices.
+    SplitMode split_mode = SplitMode::layer;
+    /// Device of the whole model when the split mode is `none`. At least 0.
+    std::int32_t main_gpu = 0;
+    /// Proportion of the model for each device; empty: by free memory. Shape [n_devices].
+    std::vector<float> tensor_split = {};
+    /// Map the file into memory instead of reading it, where the system can.
+    bool use_mmap = true;
+    /// Keep the model in RAM; never swap it out.
+    bool use_mlock = false;
+    /// Read past the system's file cache; excludes mapping.
+    bool use_direct_io = false;
+    /// Validate the numbers of every tensor while loading; reads the whole file.
+    bool check_tensors = false;
+    /// Load only the vocabulary and the metadata, no weights.
+    bool vocab_only = false;
+    /// Lay weights out anew for faster kernels, where the processor has them. Costs load time and, for mapped
+    /// files, memory.
+    bool repack = true;
+    /// Metadata to replace, each KEY=TYPE:VALUE with TYPE int, float, bool or str, as llama.cpp's tools write
+    /// it.
+    std::vector<std::string> kv_overrides = {};
+    /// All part files in order, for parts that are not named NAME-00001-of-00003.gguf; the path must be the
+    /// first of them.
+    std::vector<std::string> split_paths = {};
+    /// Told how far the load is; may stop it.
+    LoadProgress progress = {};
 };
 
 namespace detail {
@@ -1286,7 +1553,7 @@ class Model : public detail::Handle<mullama_model, mullama_model_close, mullama_
     ///     list of text parts. JSON.
     /// @param options How to write them.
     /// @return An object with prompt, stops, generation_prompt and supports_thinking. JSON.
-    /// @throws ArgumentError closed, invalid_json, invalid_utf8.
+    /// @throws ArgumentError closed, invalid_json, invalid_utf8, unsupported.
     /// @throws VocabularyError no_vocabulary, no_template, template_failed.
     std::string apply_chat_template(std::string_view messages, const ChatOptions &options = {}) const;
 
@@ -2060,6 +2327,261 @@ class Generation : public detail::Handle<mullama_generation, mullama_generation_
     TokenEvent finish();
 };
 
+/// A model that serves many requests at once. Any number of threads may use it; its streams end when it is closed.
+///
+/// Any number of threads may use it at once.
+class Engine : public detail::Handle<mullama_engine, mullama_engine_close, mullama_engine_free> {
+  public:
+    /// Takes over a handle of the C API.
+    explicit Engine(mullama_engine *handle) noexcept : Handle(handle) {}
+
+    /// Loads a model and starts an engine on it.
+    ///
+    /// @param path The model file.
+    /// @param options All that may be left out.
+    /// @throws FileError file_not_found, file_unreadable, model_invalid, model_unsupported.
+    /// @throws ArgumentError invalid_utf8, invalid_json, unsupported.
+    /// @throws VocabularyError template_failed, no_vocabulary.
+    /// @throws ResourceError out_of_memory.
+    /// @throws CancelledError cancelled.
+    explicit Engine(std::string_view path, const EngineOptions &options = {});
+
+    /// What the engine has and does.
+    ///
+    /// @return The facts.
+    /// @throws ArgumentError closed.
+    EngineInfo info() const;
+
+    /// What differs from what was asked for; empty if nothing.
+    ///
+    /// @return One sentence each.
+    /// @throws ArgumentError closed.
+    std::vector<std::string> warnings() const;
+
+    /// Sends a request. Routes are `chat/completions`, `completions`, `responses`, `messages`,
+    /// `messages/count_tokens`, `infill`, `embeddings`, `rerank`, `tokenize`, `detokenize`, `apply-template`,
+    /// `props`, `slots`, `metrics` and `lora-adapters`. The body is checked here: a field that is unknown, wrong or
+    /// cannot be honoured is an error with its name. The answer comes through the stream: one event, or chunks and
+    /// a last one with usage and timings when the body says `"stream": true`. With `"stream_options":
+    /// {"include_answer": true}` one more event follows: the whole answer, as the request gives it without a
+    /// stream. A prompt that does not fit is an error, unless the body says `"truncation": "start"`, `"middle"` or,
+    /// for chats, `"oldest_messages"`; the answer's `truncation` tells what was cut. Room for an answer of
+    /// `max_tokens` stays (at most half of n_ctx; without max_tokens a quarter), or of `reserve` tokens with
+    /// `"truncation": {"strategy": ..., "reserve": ...}`. The route `slots` with `{"action": "save", "id_slot": 0,
+    /// "path": ...}`, `restore` or `erase` acts on what one slot holds: as soon as the request that it works on has
+    /// ended, and before the next. A file is read here and written when the answer is taken. `"speculative":
+    /// {"n_max": ..., "n_min": ...}` limits the guesses of a draft model for one request; n_max 0 does without.
+    ///
+    /// @param route What is asked for.
+    /// @param body The request; none: an empty object. JSON.
+    /// @return The answer to come.
+    /// @throws ArgumentError closed, invalid_utf8, invalid_json, out_of_range, unsupported.
+    /// @throws ResourceError busy, context_full.
+    /// @throws VocabularyError invalid_token, no_template, template_failed.
+    /// @throws GrammarError invalid_grammar, invalid_schema.
+    /// @throws FileError file_not_found, file_unreadable, state_invalid.
+    Stream request(std::string_view route, std::optional<std::string_view> body = std::nullopt) const;
+
+    /// Waits until streams have something, and tells which: so one thread serves an event loop with any number of
+    /// streams. A stream is named once; it is named again when it has something after `Stream::next()` has given
+    /// WAITING. Several threads share the names. `Engine::wake()` ends it early.
+    ///
+    /// @param timeout How long to wait at most; none: no limit.
+    /// @return Ids of the streams, see `Stream::id()`; empty when the time is over or after `Engine::wake()`. Shape
+    ///     [n].
+    /// @throws ArgumentError closed.
+    std::vector<std::int32_t> wait(Timeout timeout = std::nullopt) const;
+
+    /// Makes those who are in `Engine::wait()`, or else the next one to come, return. May be called from any thread
+    /// at any time.
+    void wake() const noexcept;
+
+    /// Takes no more requests and waits until those that were sent have ended. Closing without it cancels them.
+    ///
+    /// @param timeout How long to wait at most; none: no limit.
+    /// @return Whether all have ended; if not, call again.
+    /// @throws ArgumentError closed.
+    bool drain(Timeout timeout = std::nullopt) const;
+
+    // These need libmullama_engine.hpp.
+
+    /// Answers a conversation.
+    ///
+    /// @param messages The conversation, oldest first.
+    /// @param request All that may be left out.
+    /// @return The answer to a chat.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    ChatAnswer chat(const std::vector<Message> &messages, const ChatRequest &request) const;
+
+    /// The same in pieces: a range of `ChatPiece` that also gives the whole answer.
+    ChatStream chat_stream(const std::vector<Message> &messages, const ChatRequest &request) const;
+
+    /// Continues a text.
+    ///
+    /// @param prompt A text, a list of tokens, or a list of these.
+    /// @param request All that may be left out.
+    /// @return A text that was continued.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    CompletionAnswer complete(const Json &prompt, const CompletionRequest &request) const;
+
+    /// The same in pieces: a range of `CompletionAnswer` that also gives the whole answer.
+    CompletionStream complete_stream(const Json &prompt, const CompletionRequest &request) const;
+
+    /// Fills a gap in a source file; the model must have been trained for it.
+    ///
+    /// @param input_prefix What stands before the gap.
+    /// @param input_suffix What stands behind it.
+    /// @param request All that may be left out.
+    /// @return A text that was continued.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    CompletionAnswer infill(std::string_view input_prefix, std::string_view input_suffix,
+                            const InfillRequest &request) const;
+
+    /// The same in pieces: a range of `CompletionAnswer` that also gives the whole answer.
+    CompletionStream infill_stream(std::string_view input_prefix, std::string_view input_suffix,
+                                   const InfillRequest &request) const;
+
+    /// Answers an input, in the form of OpenAI's Responses API.
+    ///
+    /// @param input A text, or a list of messages, calls and results.
+    /// @param request All that may be left out.
+    /// @return The answer, in the form of OpenAI's Responses API.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    ResponseAnswer respond(const Json &input, const ResponseRequest &request) const;
+
+    /// The same in pieces: a range of `ResponseEvent` that also gives the whole answer.
+    ResponseStream respond_stream(const Json &input, const ResponseRequest &request) const;
+
+    /// Answers a conversation, in the form of Anthropic's Messages API.
+    ///
+    /// @param messages The conversation, oldest first.
+    /// @param request All that may be left out.
+    /// @return The answer, in the form of Anthropic's Messages API.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    AnthropicAnswer message(const std::vector<AnthropicMessage> &messages, const AnthropicRequest &request) const;
+
+    /// The same in pieces: a range of `AnthropicEvent` that also gives the whole answer.
+    AnthropicStream message_stream(const std::vector<AnthropicMessage> &messages,
+                                   const AnthropicRequest &request) const;
+
+    /// Counts the tokens of a conversation in the form of Anthropic's Messages API, as the model would see it.
+    ///
+    /// @param messages The conversation, oldest first.
+    /// @param request All that may be left out.
+    /// @return How many tokens a prompt has.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    TokenCount count_tokens(const std::vector<AnthropicMessage> &messages, const AnthropicRequest &request) const;
+
+    /// Embeds texts.
+    ///
+    /// @param input A text, a list of tokens, or a list of these.
+    /// @param request All that may be left out.
+    /// @return Vectors of texts.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    EmbeddingAnswer embed(const Json &input, const EmbeddingRequest &request) const;
+
+    /// Orders documents by how well they answer a query.
+    ///
+    /// @param query What is looked for.
+    /// @param documents The texts.
+    /// @param request All that may be left out.
+    /// @return Documents in order.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    RerankAnswer rerank(std::string_view query, const std::vector<std::string> &documents,
+                        const RerankRequest &request) const;
+
+    /// Cuts a text into tokens.
+    ///
+    /// @param content The text.
+    /// @param request All that may be left out.
+    /// @return The tokens of a text.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    TokenizeAnswer tokenize(std::string_view content, const TokenizeRequest &request) const;
+
+    /// Writes tokens as text.
+    ///
+    /// @param tokens Their ids.
+    /// @return The text of tokens.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    DetokenizeAnswer detokenize(const std::vector<std::int64_t> &tokens) const;
+
+    /// Writes a conversation as the model would see it.
+    ///
+    /// @param messages The conversation, oldest first.
+    /// @param request All that may be left out.
+    /// @return A conversation as the model sees it.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    TemplateAnswer apply_template(const std::vector<Message> &messages, const ChatRequest &request) const;
+
+    /// What the engine and its model have.
+    ///
+    /// @return What an engine has.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    PropsAnswer props() const;
+
+    /// What the engine has done so far.
+    ///
+    /// @return What an engine has done so far.
+    /// @throws Error As `Engine::request()` and `Stream::next()` say.
+    MetricsAnswer metrics() const;
+};
+
+/// The answer to one request.
+///
+/// One call at a time: a call during another one throws `ErrorCode::busy` at once. It keeps what it needs of its
+/// engine alive.
+class Stream : public detail::Handle<mullama_stream, mullama_stream_close, mullama_stream_free> {
+  public:
+    /// Takes over a handle of the C API.
+    explicit Stream(mullama_stream *handle) noexcept : Handle(handle) {}
+
+    using Item = StreamEvent;
+
+    /// The rest of it, one item after the other; an item lives until the next one.
+    runtime::Iterator<Stream, Item> begin() { return runtime::Iterator<Stream, Item>(*this); }
+    runtime::Iterator<Stream, Item> end() { return {}; }
+
+    /// The next event of the answer. `Stream::cancel()` ends it early.
+    ///
+    /// @return The next one; none at the end, or when it was cancelled.
+    /// @throws ArgumentError closed, unsupported.
+    /// @throws ResourceError busy, context_full.
+    /// @throws GrammarError invalid_grammar.
+    /// @throws InferenceError decode_failed.
+    /// @throws CancelledError deadline.
+    /// @throws FileError file_unwritable, state_invalid.
+    std::optional<StreamEvent> next();
+
+    /// `next()` with a limit of time. An item that is used again keeps its memory.
+    ///
+    /// @param item Filled when the status is `item`.
+    /// @param timeout How long to wait at most; none: no limit.
+    /// @return How far it is; `Status::waiting` when the time is over.
+    /// @throws ArgumentError closed, unsupported.
+    /// @throws ResourceError busy, context_full.
+    /// @throws GrammarError invalid_grammar.
+    /// @throws InferenceError decode_failed.
+    /// @throws CancelledError deadline.
+    /// @throws FileError file_unwritable, state_invalid.
+    Status next(StreamEvent &item, Timeout timeout = std::nullopt);
+
+    /// Ends the request, wherever it is, and frees its slot within one step. May be called from any thread at any
+    /// time.
+    void cancel() const noexcept;
+
+    /// The number by which `Engine::wait()` names the stream; no other stream of the engine has it at the same
+    /// time.
+    ///
+    /// @return The number.
+    std::int32_t id() const;
+
+    /// How far the request is.
+    ///
+    /// @return The facts.
+    /// @throws ArgumentError closed.
+    StreamInfo info() const;
+};
+
 // Functions
 
 /// The version of the library's ABI: major << 16 | minor.
@@ -2117,6 +2639,16 @@ void set_log_level(LogLevel level);
 /// @param text The message.
 /// @throws ArgumentError invalid_utf8.
 void log_message(LogLevel level, std::string_view text);
+
+/// A part of a JSON text, for programs without a JSON library of their own: `/choices/0/message/content`. A text is
+/// given as it is, without quotes and escapes; anything else as JSON.
+///
+/// @param json The text. JSON.
+/// @param pointer Where the part is (RFC 6901): names and places, a slash before each; `~1` stands for a slash in a
+///     name, `~0` for a tilde. Empty: the whole.
+/// @return The part; none where there is nothing, or null.
+/// @throws ArgumentError invalid_utf8, invalid_json.
+std::optional<std::string> json_find(std::string_view json, std::string_view pointer);
 
 /// The numbers of a preset, to be passed on as options.
 ///
@@ -2317,9 +2849,31 @@ inline void read(const mullama_generation_result &from, GenerationResult &to) {
     to.seed = from.seed;
 }
 
+inline void read(const mullama_engine_info &from, EngineInfo &to) {
+    to.state = static_cast<EngineState>(from.state);
+    to.mode = static_cast<EngineMode>(from.mode);
+    to.n_ctx = from.n_ctx;
+    to.n_slots = from.n_slots;
+    to.n_running = from.n_running;
+    to.n_queued = from.n_queued;
+    to.n_streams = from.n_streams;
+}
+
+inline void read(const mullama_stream_event &from, StreamEvent &to) {
+    runtime::assign(to.data, from.data, from.data_len);
+    to.whole = from.whole != 0;
+}
+
+inline void read(const mullama_stream_info &from, StreamInfo &to) {
+    to.state = static_cast<StreamState>(from.state);
+    to.n_buffered = from.n_buffered;
+    to.paused = from.paused != 0;
+}
+
 /// mullama_model_options as C reads it; holds what its pointers need besides the options themselves.
 struct GivenModelOptions {
-    explicit GivenModelOptions(const ModelOptions &from)
+    template <class Options>
+    explicit GivenModelOptions(const Options &from)
         : devices_(runtime::texts<mullama_str>(from.devices)),
           kv_overrides_(runtime::texts<mullama_str>(from.kv_overrides)),
           split_paths_(runtime::texts<mullama_str>(from.split_paths)) {
@@ -2525,6 +3079,70 @@ struct GivenGenerateOptions {
     std::vector<mullama_str> stop_;
 };
 
+/// mullama_engine_options as C reads it; holds what its pointers need besides the options themselves.
+struct GivenEngineOptions {
+    explicit GivenEngineOptions(const EngineOptions &from)
+        : lora_(runtime::texts<mullama_str>(from.lora)),
+          control_vectors_(runtime::texts<mullama_str>(from.control_vectors)) {
+        mullama_engine_options_init(&c, sizeof c);
+        c.mode = static_cast<std::int32_t>(from.mode);
+        c.n_ctx = from.n_ctx;
+        c.n_slots = from.n_slots;
+        c.n_batch = from.n_batch;
+        c.n_ubatch = from.n_ubatch;
+        c.prefill_chunk = from.prefill_chunk;
+        c.n_threads = from.n_threads;
+        c.n_threads_batch = from.n_threads_batch;
+        c.type_k = static_cast<std::int32_t>(from.type_k);
+        c.type_v = static_cast<std::int32_t>(from.type_v);
+        c.unified_kv = from.unified_kv;
+        c.full_swa = from.full_swa;
+        c.flash_attention = static_cast<std::int32_t>(from.flash_attention);
+        c.offload_kv = from.offload_kv;
+        c.offload_ops = from.offload_ops;
+        c.rope_scaling = static_cast<std::int32_t>(from.rope_scaling);
+        c.rope_freq_base = from.rope_freq_base;
+        c.rope_freq_scale = from.rope_freq_scale;
+        c.prompt_cache = from.prompt_cache;
+        c.context_shift = from.context_shift;
+        c.pooling = static_cast<std::int32_t>(from.pooling);
+        c.lora = lora_.data();
+        c.lora_len = lora_.size();
+        c.lora_scales = from.lora_scales.data();
+        c.lora_scales_len = from.lora_scales.size();
+        c.control_vectors = control_vectors_.data();
+        c.control_vectors_len = control_vectors_.size();
+        c.control_vector_scales = from.control_vector_scales.data();
+        c.control_vector_scales_len = from.control_vector_scales.size();
+        c.control_vector_first = from.control_vector_first.value_or(-1);
+        c.control_vector_last = from.control_vector_last.value_or(-1);
+        c.draft_model = runtime::data_or_null(from.draft_model);
+        c.draft_model_len = runtime::size_or_zero(from.draft_model);
+        c.draft_max = from.draft_max;
+        c.draft_min = from.draft_min;
+        c.draft_p_min = from.draft_p_min;
+        c.projector = runtime::data_or_null(from.projector);
+        c.projector_len = runtime::size_or_zero(from.projector);
+        c.chat_template = runtime::data_or_null(from.chat_template);
+        c.chat_template_len = runtime::size_or_zero(from.chat_template);
+        c.template_arguments = runtime::data_or_null(from.template_arguments);
+        c.template_arguments_len = runtime::size_or_zero(from.template_arguments);
+        c.reasoning = static_cast<std::int32_t>(from.reasoning);
+        c.thinking = from.thinking;
+        c.reasoning_budget = from.reasoning_budget.value_or(-1);
+        c.seed = from.seed.value_or(4294967295u);
+        c.max_queued = from.max_queued;
+        c.max_buffered = from.max_buffered;
+        c.full_buffer = static_cast<std::int32_t>(from.full_buffer);
+    }
+    GivenEngineOptions(const GivenEngineOptions &) = delete;
+    GivenEngineOptions &operator=(const GivenEngineOptions &) = delete;
+
+    mullama_engine_options c;
+    std::vector<mullama_str> lora_;
+    std::vector<mullama_str> control_vectors_;
+};
+
 }  // namespace detail
 
 inline std::string to_string(ErrorCode code) {
@@ -2712,6 +3330,52 @@ inline std::string to_string(Overflow value) {
         case Overflow::truncate_start: return "truncate_start";
         case Overflow::truncate_middle: return "truncate_middle";
         case Overflow::shift: return "shift";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
+}
+
+inline std::string to_string(EngineMode value) {
+    switch (value) {
+        case EngineMode::generate: return "generate";
+        case EngineMode::embed: return "embed";
+        case EngineMode::rerank: return "rerank";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
+}
+
+inline std::string to_string(EngineState value) {
+    switch (value) {
+        case EngineState::ready: return "ready";
+        case EngineState::draining: return "draining";
+        case EngineState::failed: return "failed";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
+}
+
+inline std::string to_string(FullBuffer value) {
+    switch (value) {
+        case FullBuffer::wait: return "wait";
+        case FullBuffer::cancel: return "cancel";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
+}
+
+inline std::string to_string(ReasoningFormat value) {
+    switch (value) {
+        case ReasoningFormat::content: return "content";
+        case ReasoningFormat::separate: return "separate";
+    }
+    return std::to_string(static_cast<std::int32_t>(value));
+}
+
+inline std::string to_string(StreamState value) {
+    switch (value) {
+        case StreamState::queued: return "queued";
+        case StreamState::prefill: return "prefill";
+        case StreamState::generating: return "generating";
+        case StreamState::finished: return "finished";
+        case StreamState::cancelled: return "cancelled";
+        case StreamState::failed: return "failed";
     }
     return std::to_string(static_cast<std::int32_t>(value));
 }
@@ -3667,6 +4331,107 @@ inline TokenEvent Generation::finish() {
     return result;
 }
 
+inline Engine::Engine(std::string_view path, const EngineOptions &options) {
+    detail::check_version();
+    const detail::GivenEngineOptions c_options(options);
+    const detail::GivenModelOptions c_loading(options);
+    runtime::Callback<LoadProgress> c_progress(options.progress);
+    mullama_engine *out = nullptr;
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_engine_open(path.data(), path.size(), &c_options.c, &c_loading.c,
+                                                  options.progress ? detail::call_load_progress : nullptr, &c_progress,
+                                                  &out, &err);
+    if (code) detail::fail(code, err, c_progress);
+    adopt(out);
+    c_progress.rethrow();
+}
+
+inline EngineInfo Engine::info() const {
+    mullama_engine_info out;
+    mullama_engine_info_init(&out, sizeof out);
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_engine_get_info(use(), &out, &err);
+    if (code) detail::fail(code, err);
+    EngineInfo result;
+    detail::read(out, result);
+    return result;
+}
+
+inline std::vector<std::string> Engine::warnings() const {
+    const mullama_str *out = nullptr;
+    std::size_t out_len = 0;
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_engine_warnings(use(), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
+    const detail::Owner owner(out);
+    return runtime::copy_texts(out, out_len);
+}
+
+inline Stream Engine::request(std::string_view route, std::optional<std::string_view> body) const {
+    mullama_stream *out = nullptr;
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_engine_request(use(), route.data(), route.size(), runtime::data_or_null(body),
+                                                     runtime::size_or_zero(body), &out, &err);
+    if (code) detail::fail(code, err);
+    return Stream(out);
+}
+
+inline std::vector<std::int32_t> Engine::wait(Timeout timeout) const {
+    const std::int32_t *out = nullptr;
+    std::size_t out_len = 0;
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_engine_wait(use(), runtime::milliseconds(timeout), &out, &out_len, &err);
+    if (code) detail::fail(code, err);
+    const detail::Owner owner(out);
+    return runtime::copy_array(out, out_len);
+}
+
+inline void Engine::wake() const noexcept { mullama_engine_wake(get()); }
+
+inline bool Engine::drain(Timeout timeout) const {
+    std::int32_t out = 0;
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_engine_drain(use(), runtime::milliseconds(timeout), &out, &err);
+    if (code) detail::fail(code, err);
+    return out != 0;
+}
+
+inline std::optional<StreamEvent> Stream::next() {
+    std::optional<StreamEvent> item(std::in_place);
+    if (next(*item) != Status::item) item.reset();
+    return item;
+}
+
+inline Status Stream::next(StreamEvent &item, Timeout timeout) {
+    mullama_stream_event out;
+    mullama_stream_event_init(&out, sizeof out);
+    std::int32_t status = 0;
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_stream_next(use(), runtime::milliseconds(timeout), &out, &status, &err);
+    if (code) detail::fail(code, err);
+    if (status == MULLAMA_STATUS_ITEM) detail::read(out, item);
+    return static_cast<Status>(status);
+}
+
+inline void Stream::cancel() const noexcept { mullama_stream_cancel(get()); }
+
+inline std::int32_t Stream::id() const {
+    const std::int32_t out = mullama_stream_id(use());
+    if (!out && closed()) detail::fail_closed("stream");
+    return out;
+}
+
+inline StreamInfo Stream::info() const {
+    mullama_stream_info out;
+    mullama_stream_info_init(&out, sizeof out);
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_stream_get_info(use(), &out, &err);
+    if (code) detail::fail(code, err);
+    StreamInfo result;
+    detail::read(out, result);
+    return result;
+}
+
 inline std::string version() {
     detail::check_version();
     std::size_t out_len = 0;
@@ -3748,6 +4513,18 @@ inline void log_message(LogLevel level, std::string_view text) {
     mullama_error *err = nullptr;
     const std::int32_t code = mullama_log_message(static_cast<std::int32_t>(level), text.data(), text.size(), &err);
     if (code) detail::fail(code, err);
+}
+
+inline std::optional<std::string> json_find(std::string_view json, std::string_view pointer) {
+    detail::check_version();
+    const char *out = nullptr;
+    std::size_t out_len = 0;
+    mullama_error *err = nullptr;
+    const std::int32_t code = mullama_json_find(json.data(), json.size(), pointer.data(), pointer.size(), &out,
+                                                &out_len, &err);
+    if (code) detail::fail(code, err);
+    const detail::Owner owner(out);
+    return out ? std::optional<std::string>(runtime::copy_text(out, out_len)) : std::nullopt;
 }
 
 inline SamplerSettings get_sampler_settings(SamplerPreset preset) {

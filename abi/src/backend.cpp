@@ -22,6 +22,7 @@ namespace {
 void on_abort(const char *message) {
     log_ring::get().write(GGML_LOG_LEVEL_ERROR, message);
     ++abort_count();
+    if (aborts_are_fatal()) throw fatal_abort{message};
     throw backend_abort(message);
 }
 

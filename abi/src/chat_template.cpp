@@ -5,7 +5,9 @@
 #include "model_resource.h"
 #include "results.h"
 #include "template_check.h"
+#include "template_limits.h"
 #include "text.h"
+#include "tool_template.h"
 
 namespace mullama {
 
@@ -57,14 +59,18 @@ std::shared_ptr<common_chat_templates> templates_of(model_resource &model, const
 
 chat_prompt apply_chat_template(model_resource &model, std::string_view messages, const mullama_chat_options &options) {
     model.require_vocab();
-    const common_json parsed = parse_json(messages, "messages");
+    const template_budget budget;
+    common_json parsed = parse_json(messages, "messages");
     if (!parsed.is_array() || parsed.empty()) {
         throw failure(MULLAMA_E_INVALID_JSON, "messages is not a list of at least one {role, content} object");
     }
+    text_shield shield(model.special());
+    cover_messages(shield, parsed);
     common_chat_templates_inputs inputs;
     inputs.messages = blame(MULLAMA_E_INVALID_JSON, "messages", [&] { return common_chat_msgs_parse_oaicompat(parsed); });
     if (options.tools) {
-        const common_json tools = parse_json(take_text(options.tools, options.tools_len, "chat_options.tools"), "chat_options.tools");
+        common_json tools = parse_json(take_text(options.tools, options.tools_len, "chat_options.tools"), "chat_options.tools");
+        if (tools.is_array()) cover_tools(shield, tools);
         inputs.tools = blame(MULLAMA_E_INVALID_JSON, "chat_options.tools", [&] { return common_chat_tools_parse_oaicompat(tools); });
     }
     if (options.template_arguments) {
@@ -80,12 +86,17 @@ chat_prompt apply_chat_template(model_resource &model, std::string_view messages
     inputs.parallel_tool_calls = options.parallel_tool_calls;
     inputs.add_generation_prompt = options.add_generation_prompt;
     inputs.enable_thinking = options.enable_thinking;
-    const auto templates = templates_of(model, std::string(take_text(options.chat_template, options.chat_template_len, "chat_options.chat_template")));
+    auto templates = templates_of(model, std::string(take_text(options.chat_template, options.chat_template_len, "chat_options.chat_template")));
+    if (!inputs.tools.empty()) {
+        const tool_support support = tool_support_of(templates.get(), false);
+        require_tools(support, false);
+        if (support == tool_support::chatml) templates = templates_of(model, chatml_tool_template());
+    }
 
     return blame(MULLAMA_E_TEMPLATE_FAILED, "the chat template raised an error", [&] {
         common_chat_params params = common_chat_templates_apply(templates.get(), inputs);
         chat_prompt result;
-        result.prompt = std::move(params.prompt);
+        result.prompt = shield.uncover(params.prompt);
         result.generation_prompt = std::move(params.generation_prompt);
         result.stops = std::move(params.additional_stops);
         result.supports_thinking = params.supports_thinking;
@@ -102,7 +113,7 @@ int32_t mullama_model_apply_chat_template(mullama_model *model, const char *mess
     return guarded(err, [&] {
         const auto resource = require(model, "model").core->enter();
         const chat_prompt result = apply_chat_template(*resource, take_text(messages, messages_len, "messages"), read_chat_options(options));
-        const common_json object = common_json::object({{"prompt", result.prompt},
+        const common_json object = common_json::object({{"prompt", result.prompt.text},
                                                         {"stops", result.stops},
                                                         {"generation_prompt", result.generation_prompt},
                                                         {"supports_thinking", result.supports_thinking}});

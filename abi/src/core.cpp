@@ -5,6 +5,7 @@
 #include "cpu_variant.h"
 #include "generated/options.h"
 #include "ggml-backend.h"
+#include "json_text.h"
 #include "log_ring.h"
 #include "model_resource.h"
 #include "results.h"
@@ -206,5 +207,17 @@ int32_t mullama_log_message(int32_t level, const char *text, size_t text_len, mu
     return guarded(err, [&] {
         check_log_level("level", level);
         log_ring::get().write(level, std::string(take_text(text, text_len, "the text")));
+    });
+}
+
+int32_t mullama_json_find(const char *json, size_t json_len, const char *pointer, size_t pointer_len, const char **out, size_t *out_len,
+                          mullama_error **err) {
+    return guarded(err, [&] {
+        const common_json part = find_json(parse_json(take_text(json, json_len, "the text"), "the text"), take_text(pointer, pointer_len, "the pointer"));
+        if (part.is_null()) {
+            borrow<char>(nullptr, 0, out, out_len);
+        } else {
+            give(part.is_string() ? part.get<std::string>() : part.dump(), out, out_len);
+        }
     });
 }

@@ -454,7 +454,7 @@ generation_request take_request(context_state &context, const char *prompt, size
         request.prompt.assign(tokens, tokens + tokens_len);
     } else {
         const chat_prompt written = apply_chat_template(model, take_text(messages, messages_len, "messages"), read_chat_options(chat));
-        request.prompt = model.tokenize(written.prompt, true, true);
+        request.prompt = written.prompt.literal.empty() ? model.tokenize(written.prompt.text, true, true) : model.special().tokenize(written.prompt, true);
         request.stops.insert(request.stops.end(), written.stops.begin(), written.stops.end());
     }
     if (request.prompt.empty()) {

@@ -10,6 +10,11 @@ int &abort_count() noexcept {
     return count;
 }
 
+bool &aborts_are_fatal() noexcept {
+    thread_local bool fatal = false;
+    return fatal;
+}
+
 int32_t current_failure(std::string &message) noexcept {
     try {
         try {

@@ -22,8 +22,16 @@ struct backend_abort : std::exception {
     std::string message;
 };
 
+// Thrown in its place on a thread whose work cannot go on after an abort. It is no std::exception: llama.cpp's own
+// handlers would catch that, and go on with what the abort has left.
+struct fatal_abort {
+    std::string message;
+};
+
 // Number of backend aborts on this thread so far: a handle in use when it grew is poisoned.
 int &abort_count() noexcept;
+// Whether an abort on this thread is thrown as a fatal_abort.
+bool &aborts_are_fatal() noexcept;
 
 // Turns the exception in flight into a code and a message. Never throws.
 int32_t current_failure(std::string &message) noexcept;

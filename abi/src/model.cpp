@@ -1,15 +1,10 @@
 // The area model: loading, and what a file says of itself.
-#include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-
 #include "backend.h"
-#include "common.h"
 #include "files.h"
 #include "generated/options.h"
 #include "gguf_check.h"
 #include "llama-ext.h"
+#include "load_request.h"
 #include "log_capture.h"
 #include "model_check.h"
 #include "model_resource.h"
@@ -19,129 +14,6 @@
 using namespace mullama;
 
 namespace {
-
-// The parameters for llama.cpp together with everything they point to.
-struct load_request {
-    std::string path;
-    llama_model_params params = llama_model_default_params();
-    std::vector<ggml_backend_dev_t> devices;
-    std::vector<float> tensor_split;
-    std::vector<llama_model_kv_override> kv_overrides;
-    std::vector<std::string> split_paths;
-    mullama_load_progress progress = nullptr;
-    void *progress_user = nullptr;
-    bool stopped = false;
-};
-
-std::string device_names() {
-    std::string names;
-    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
-        names += (names.empty() ? "" : ", ") + std::string(ggml_backend_dev_name(ggml_backend_dev_get(i)));
-    }
-    return names;
-}
-
-void take_devices(load_request &request, const mullama_model_options &options) {
-    if (options.devices_len == 0) return;
-    for (size_t i = 0; i < options.devices_len; ++i) {
-        const std::string name(take_text(options.devices[i].data, options.devices[i].len, "model_options.devices"));
-        // A NUL would end the name for ggml, and CPU\0x be CPU.
-        ggml_backend_dev_t device = name.find('\0') == std::string::npos ? ggml_backend_dev_by_name(name.c_str()) : nullptr;
-        if (!device) {
-            throw failure(MULLAMA_E_INVALID_ARGUMENT, "there is no device \"" + name + "\"; this machine has " + device_names());
-        }
-        // llama.cpp's list holds offload devices only; the processor takes what they do not.
-        if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU) request.devices.push_back(device);
-    }
-    request.devices.push_back(nullptr);
-    request.params.devices = request.devices.data();
-}
-
-// llama.cpp reads the number of an override as far as it goes, and takes "many" for 0.
-bool has_whole_number(const std::string &text) {
-    const size_t type = text.find('=') + 1, value = text.find(':', type) + 1;
-    if (type == 0 || value == 0) return true;  // refused for its form
-    const std::string name = text.substr(type, value - 1 - type);
-    if (name != "int" && name != "float") return true;
-    const char *const start = text.c_str() + value;
-    char *end = nullptr;
-    errno = 0;
-    if (name == "int") {
-        std::strtoll(start, &end, 10);
-    } else {
-        std::strtod(start, &end);
-    }
-    return end != start && *end == '\0' && errno == 0;
-}
-
-void take_kv_overrides(load_request &request, const mullama_model_options &options) {
-    if (options.kv_overrides_len == 0) return;
-    for (size_t i = 0; i < options.kv_overrides_len; ++i) {
-        const std::string text(take_text(options.kv_overrides[i].data, options.kv_overrides[i].len, "model_options.kv_overrides"));
-        if (text.find('\0') != std::string::npos || !has_whole_number(text) || !string_parse_kv_override(text.c_str(), request.kv_overrides)) {
-            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the metadata override \"" + text + "\" is not of the form KEY=TYPE:VALUE with "
-                                                      "TYPE int, float, bool or str, and KEY and text values of at most 127 bytes");
-        }
-    }
-    request.kv_overrides.emplace_back();
-    request.kv_overrides.back().key[0] = 0;
-    request.params.kv_overrides = request.kv_overrides.data();
-}
-
-void take_options(load_request &request, const mullama_model_options &options) {
-    llama_model_params &params = request.params;
-    params.n_gpu_layers = options.n_gpu_layers;
-    params.split_mode = static_cast<llama_split_mode>(options.split_mode);
-    params.main_gpu = options.main_gpu;
-    params.check_tensors = options.check_tensors;
-    params.vocab_only = options.vocab_only;
-    params.use_extra_bufts = options.repack;
-    if (options.use_direct_io && options.use_mlock) {
-        throw failure(MULLAMA_E_INVALID_ARGUMENT, "use_direct_io and use_mlock exclude each other; choose one");
-    }
-    params.load_mode = options.use_direct_io                     ? LLAMA_LOAD_MODE_DIRECT_IO
-                       : options.use_mmap && options.use_mlock   ? LLAMA_LOAD_MODE_MMAP_MLOCK
-                       : options.use_mmap                        ? LLAMA_LOAD_MODE_MMAP
-                       : options.use_mlock                       ? LLAMA_LOAD_MODE_MLOCK
-                                                                 : LLAMA_LOAD_MODE_NONE;
-    if (options.tensor_split_len > llama_max_devices()) {
-        throw failure(MULLAMA_E_INVALID_ARGUMENT, "tensor_split has " + std::to_string(options.tensor_split_len) +
-                                                      " parts; at most " + std::to_string(llama_max_devices()) + " devices are possible");
-    }
-    if (options.tensor_split_len) {
-        request.tensor_split.assign(options.tensor_split, options.tensor_split + options.tensor_split_len);
-        for (float part : request.tensor_split) {
-            if (!(part >= 0) || part > 1e30f) {
-                throw failure(MULLAMA_E_INVALID_ARGUMENT, "a part of tensor_split is " + std::to_string(part) + "; parts are 0 or more");
-            }
-        }
-        request.tensor_split.resize(llama_max_devices());
-        params.tensor_split = request.tensor_split.data();
-    }
-    take_devices(request, options);
-    take_kv_overrides(request, options);
-    for (size_t i = 0; i < options.split_paths_len; ++i) {
-        request.split_paths.push_back(take_path(options.split_paths[i].data, options.split_paths[i].len));
-    }
-    if (options.split_paths_len && request.split_paths[0] != request.path) {
-        throw failure(MULLAMA_E_INVALID_ARGUMENT, "the path is \"" + request.path + "\", but the first of split_paths is \"" + request.split_paths[0] + "\"");
-    }
-    params.progress_callback_user_data = &request;
-    params.progress_callback = [](float fraction, void *user) {
-        load_request &request = *static_cast<load_request *>(user);
-        if (request.progress && !request.progress(fraction, request.progress_user)) request.stopped = true;
-        return !request.stopped;
-    };
-}
-
-int32_t code_of(const std::string &reasons) {
-    const auto mentions = [&](const char *text) { return reasons.find(text) != std::string::npos; };
-    if (mentions("invalid value for main_gpu")) return MULLAMA_E_INVALID_ARGUMENT;
-    if (mentions("LLAMA_SPLIT_MODE_TENSOR")) return MULLAMA_E_UNSUPPORTED;
-    if (mentions("unknown model architecture") || mentions("not supported") || mentions("unsupported")) return MULLAMA_E_MODEL_UNSUPPORTED;
-    if (mentions("bad_alloc") || mentions("unable to allocate") || mentions("failed to allocate")) return MULLAMA_E_OUT_OF_MEMORY;
-    return MULLAMA_E_MODEL_INVALID;
-}
 
 std::string metadata_text(const llama_model *model, const char *key) {
     std::string text(256, '\0');
@@ -190,7 +62,7 @@ std::shared_ptr<model_resource> load(load_request &request, const mullama_model_
     if (!model) {
         if (request.stopped) throw failure(MULLAMA_E_CANCELLED, "loading \"" + request.path + "\" was stopped by its progress callback");
         const std::string reasons = captured.errors(abort_count() != aborts ? "a check inside llama.cpp failed" : "llama.cpp gave no reason");
-        throw failure(code_of(reasons), "\"" + request.path + "\" cannot be loaded: " + reasons);
+        throw failure(code_of_load(reasons), "\"" + request.path + "\" cannot be loaded: " + reasons);
     }
 
     if (!options.vocab_only) check_model(model.get(), request.path);
@@ -279,7 +151,7 @@ int32_t mullama_model_load(const char *path, size_t path_len, const mullama_mode
         request.progress = progress;
         request.progress_user = progress_user;
         const mullama_model_options taken = read_model_options(options);
-        take_options(request, taken);
+        take_model_options(request, taken);
         *out = new mullama_model(load(request, taken));
     });
 }
@@ -298,10 +170,7 @@ int32_t mullama_model_get_info(mullama_model *model, mullama_model_info *out, mu
 }
 
 int32_t mullama_model_n_vocab(mullama_model *model) {
-    return guarded_value([&] {
-        const auto resource = model ? model->core->enter_if_open() : nullptr;
-        return resource ? resource->n_vocab : 0;
-    });
+    return guarded_value([&] { return model ? model->core->look([](const model_resource &resource) { return resource.n_vocab; }) : 0; });
 }
 
 int32_t mullama_model_warnings(mullama_model *model, const mullama_str **out, size_t *out_len, mullama_error **err) {
@@ -323,8 +192,7 @@ int32_t mullama_model_metadata(mullama_model *model, const mullama_str **out, si
 
 size_t mullama_model_metadata_count(mullama_model *model) {
     return guarded_value([&]() -> size_t {
-        const auto resource = model ? model->core->enter_if_open() : nullptr;
-        return resource ? llama_model_meta_count(resource->model.get()) : 0;
+        return model ? model->core->look([](const model_resource &resource) { return llama_model_meta_count(resource.model.get()); }) : 0;
     });
 }
 

@@ -11,6 +11,7 @@
 #include "handle.h"
 #include "libmullama.h"
 #include "llama-cpp.h"
+#include "special_text.h"
 
 namespace mullama {
 
@@ -28,6 +29,9 @@ struct model_resource {
     std::mutex templates_mutex;
     std::shared_ptr<common_chat_templates> templates;
 
+    // Made when a chat first needs them.
+    const special_tokens &special();
+
     // The vocabulary for a call that needs one.
     const llama_vocab *require_vocab() const;
     void require_token(llama_token token, const char *what = "the token") const;
@@ -35,10 +39,14 @@ struct model_resource {
     void append_piece(std::string &text, llama_token token, bool special) const;
     std::string detokenize(const llama_token *tokens, size_t count, bool remove_special, bool unparse_special) const;
     bool is_end(llama_token token) const { return llama_vocab_is_eog(vocab, token); }
+
+  private:
+    std::once_flag special_once_;
+    std::unique_ptr<special_tokens> special_;
 };
 
 struct chat_prompt {
-    std::string prompt;
+    shielded_text prompt;
     std::string generation_prompt;
     std::vector<std::string> stops;
     bool supports_thinking = false;

@@ -45,6 +45,11 @@ std::vector<llama_token> model_resource::tokenize(std::string_view text, bool ad
     return tokens;
 }
 
+const special_tokens &model_resource::special() {
+    std::call_once(special_once_, [&] { special_ = std::make_unique<special_tokens>(vocab); });
+    return *special_;
+}
+
 void model_resource::append_piece(std::string &text, llama_token token, bool special) const {
     char small[64];
     const int32_t size = llama_token_to_piece(vocab, token, small, sizeof(small), 0, special);

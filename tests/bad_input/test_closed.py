@@ -17,11 +17,11 @@ import mullama
 import pytest
 from mullama import ErrorCode
 
-CLASSES = [mullama.Model, mullama.Context, mullama.Sampler, mullama.Generation, mullama.Log]
+CLASSES = [mullama.Model, mullama.Context, mullama.Sampler, mullama.Generation, mullama.Log, mullama.Engine, mullama.Stream]
 # They do nothing on a closed object: stopping what has stopped is no error.
-SILENT = {"close", "cancel"}
+SILENT = {"close", "cancel", "wake"}
 # Known to the Python object alone.
-PYTHON_ONLY = {"model", "context", "closed"}
+PYTHON_ONLY = {"model", "context", "engine", "closed"}
 
 ARGUMENTS = {
     "text": "x",
@@ -47,6 +47,7 @@ ARGUMENTS = {
     "biases": [0.5],
     "k": 1,
     "grammar": 'root ::= "x"',
+    "route": "props",
 }
 
 
@@ -68,7 +69,9 @@ def properties(kind: type) -> list[str]:
 def handles(tiny: Path) -> Iterator[dict[type, mullama.binding._runtime.Handle]]:
     model = mullama.Model(tiny / "llama.gguf")
     context = model.create_context(n_ctx=64, n_threads=1)
+    engine = mullama.Engine(tiny / "llama.gguf", n_ctx=64, n_slots=1, n_threads=1)
     made = [model, context, model.create_sampler(seed=1), context.start_generation("the", seed=1), mullama.open_log()]
+    made += [engine, engine.request("props")]
     yield {type(handle): handle for handle in made}
     for handle in reversed(made):
         handle.close()
@@ -115,7 +118,7 @@ def test_a_property_of_a_closed_object_says_so(kind: type, name: str, handles: d
 
 def test_the_classes_have_the_methods_that_are_tested() -> None:
     counts = {kind.__name__: len(methods(kind)) + len(properties(kind)) for kind in CLASSES}
-    assert all(count >= least for count, least in zip(counts.values(), (20, 40, 25, 10, 2), strict=True)), counts
+    assert all(count >= least for count, least in zip(counts.values(), (20, 40, 25, 10, 2, 8, 4), strict=True)), counts
 
 
 @pytest.mark.parametrize("kind", CLASSES)

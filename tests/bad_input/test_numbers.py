@@ -40,6 +40,7 @@ CALLS: dict[str, Call] = {
     "context_options": lambda model, name, value: model.create_context(**{name: value}),
     "sampler_options": lambda model, name, value: model.create_sampler(**{name: value}),
     "generate_options": with_context(lambda context, options: context.start_generation("the", **options)),
+    "engine_options": lambda model, name, value: mullama.Engine("missing.gguf", **{name: value}),
     "decode_options": with_context(lambda context, options: context.decode([1], **options)),
 }
 WITHOUT_NUMBERS = {"chat_options", "batch"}

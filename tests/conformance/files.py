@@ -11,6 +11,7 @@
 | `named-template.gguf` | `minimal.gguf` with a second chat template, `tool_use` |
 | `suppressed.gguf` | `minimal.gguf` that asks never to generate the tokens 5 and 9 |
 | `labels.gguf` | `bert.gguf` as a classifier with three labels |
+| `rerank.gguf` | a bert that scores documents for a query |
 | `garbage.state` | 4 KB that are no saved state |
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import gguf
+import tiny_models
 
 SUPPRESSED = [5, 9]
 LABELS = ["sad", "neutral", "glad"]
@@ -48,6 +50,7 @@ def write_all(folder: Path, tiny: Path) -> None:
         folder / "suppressed.gguf",
         lambda writer: writer.add_array("tokenizer.ggml.suppress_tokens", SUPPRESSED),
     )
+    tiny_models.write_bert(folder / "rerank.gguf", reranks=True)
     copy(
         tiny / "bert.gguf",
         folder / "labels.gguf",

@@ -35,7 +35,7 @@ def test_no_gap_is_stale() -> None:
 
 
 def test_every_area_has_its_file() -> None:
-    assert {case.area for case in CASES} == {area.name for area in API.areas}
+    assert {case.area for case in CASES} == {area.name for area in API.areas if area.functions}
 
 
 def test_there_are_at_least_150_cases() -> None:

@@ -152,6 +152,43 @@ def write_no_vocabulary(path: Path | str, seed: int = 2, n_vocab: int = 64) -> P
     return Path(path)
 
 
+def write_bytes(path: Path | str, control: list[str], seed: int = 10) -> Path:
+    """A llama whose BPE vocabulary has a token for each byte, and the given control tokens: it says anything, exactly.
+
+    Unlike SentencePiece, it puts no space behind a special token. Not among those of `write_all`.
+    """
+    n_layer, n_embd, n_head, n_ff = 1, 32, 1, 32
+    texts = [*control, *_BYTE_LETTERS]
+    types = [gguf.TokenType.CONTROL] * len(control) + [gguf.TokenType.NORMAL] * len(_BYTE_LETTERS)
+    writer = gguf.GGUFWriter(path, "llama")
+    _add_llama_metadata(writer, "llama of bytes", n_layer, n_embd, n_head, n_head, n_ff, np.float32, n_ctx_train=8192)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(texts)
+    writer.add_token_types([int(type_) for type_ in types])
+    writer.add_token_merges(["\u0120 \u0120"])  # llama.cpp asks for one at least; two spaces in a row have no token
+    writer.add_bos_token_id(texts.index("<s>"))
+    writer.add_eos_token_id(texts.index("</s>"))
+    writer.add_add_bos_token(False)
+    tensors = _llama_tensors(_Weights(seed, np.float32), len(texts), n_layer, n_embd, n_head, n_head, n_ff)
+    # What is no part of a readable text: control tokens, and bytes that can begin what is no character of Unicode.
+    tensors["token_embd.weight"][:, BIAS_CHANNEL] = 2.0
+    unreadable = [*control, *(_BYTE_LETTERS[byte] for byte in (0xC0, 0xC1, 0xE0, 0xED, *range(0xF0, 0x100)))]
+    tensors["output.weight"][[texts.index(text) for text in unreadable], BIAS_CHANNEL] = -20.0
+    _write(writer, tensors)
+    return Path(path)
+
+
+def _byte_letters() -> list[str]:
+    """The letters in which GPT-2's vocabulary writes the bytes 0 to 255: printable ones stand for themselves."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+_BYTE_LETTERS = _byte_letters()
+
+
 def write_minimal(path: Path | str, seed: int = 3) -> Path:
     """The smallest llama that loads (about 30 KB): one layer, a vocabulary of single characters, no byte tokens."""
     n_layer, n_embd, n_head, n_ff = 1, 32, 1, 32
@@ -166,8 +203,11 @@ def write_minimal(path: Path | str, seed: int = 3) -> Path:
     return Path(path)
 
 
-def write_bert(path: Path | str, seed: int = 0) -> Path:
-    """A bert for embeddings: WPM vocabulary (words, and single letters as first and following pieces), mean pooling."""
+def write_bert(path: Path | str, seed: int = 0, *, reranks: bool = False) -> Path:
+    """A bert for embeddings: WPM vocabulary (words, and single letters as first and following pieces), mean pooling.
+
+    One that reranks has a head for a score in place of the pooling; it is not among the models of `write_all`.
+    """
     n_layer, n_embd, n_head, n_ff, n_ctx_train = 2, 32, 2, 64, 128
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     letters = [chr(code) for code in range(0x21, 0x7F) if not chr(code).isupper()]
@@ -185,7 +225,7 @@ def write_bert(path: Path | str, seed: int = 0) -> Path:
     writer.add_head_count(n_head)
     writer.add_layer_norm_eps(1e-12)
     writer.add_causal_attention(False)
-    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_pooling_type(gguf.PoolingType.RANK if reranks else gguf.PoolingType.MEAN)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_tokenizer_model("bert")
     writer.add_token_type_count(2)
@@ -218,6 +258,13 @@ def write_bert(path: Path | str, seed: int = 0) -> Path:
         for norm in ("attn_output_norm", "layer_output_norm"):
             tensors[block + norm + ".weight"] = weights.ones(n_embd)
             tensors[block + norm + ".bias"] = weights.zeros(n_embd)
+    if reranks:
+        tensors |= {
+            "cls.weight": weights.matrix(n_embd, n_embd),
+            "cls.bias": weights.normal_vector(n_embd, scale=0.1),
+            "cls.output.weight": weights.matrix(1, n_embd, gain=3.0),
+            "cls.output.bias": weights.zeros(1),
+        }
     _write(writer, tensors)
     return Path(path)
 
@@ -512,10 +559,11 @@ def _add_llama_metadata(
     n_head_kv: int,
     n_ff: int,
     dtype: type,
+    n_ctx_train: int = N_CTX_TRAIN,
 ) -> None:
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(name)
-    writer.add_context_length(N_CTX_TRAIN)
+    writer.add_context_length(n_ctx_train)
     writer.add_embedding_length(n_embd)
     writer.add_block_count(n_layer)
     writer.add_feed_forward_length(n_ff)

@@ -1,0 +1,19 @@
+// Limits for chat templates while they run.
+#pragma once
+
+namespace mullama {
+
+// While it exists, all runs of templates on this thread share one budget of steps, so that a template that loops is given
+// up once: llama.cpp runs one many times to find out what it does.
+class template_budget {
+  public:
+    template_budget();
+    ~template_budget();
+    template_budget(const template_budget &) = delete;
+    template_budget &operator=(const template_budget &) = delete;
+
+  private:
+    const bool outside_;
+};
+
+}  // namespace mullama

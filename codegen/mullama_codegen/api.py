@@ -132,6 +132,83 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What a JSON value is: `kind` is str, bool, i64, f64, json (anything), list, map, object or union."""
+
+    kind: str
+    name: str = ""  # of the object
+    items: tuple[Shape, ...] = ()  # what a list or map holds; what a union may be
+
+    @builtins.property
+    def item(self) -> Shape:
+        """What a list or map holds."""
+        return self.items[0]
+
+    def __str__(self) -> str:
+        """The word of the description."""
+        if self.kind == "union":
+            return " | ".join(map(str, self.items))
+        return f"{self.kind}<{self.item}>" if self.items else self.name or self.kind
+
+
+@dataclass(frozen=True)
+class ObjectField:
+    """A field of a JSON object."""
+
+    name: str
+    shape: Shape
+    doc: str
+    optional: bool = False  # may be left out, or null
+    values: tuple[str, ...] = ()  # what a text may be, where the set is closed
+    min: float | int | None = None
+    max: float | int | None = None
+    max_size: int | None = None  # bytes of a text, items of a list
+    raw: bool = False  # for callers of the raw request; the methods of languages set it
+    unit: str = ""
+    since: str = "0.1"
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A value inside an object that many ask for; none where the path is not there."""
+
+    name: str
+    path: tuple[str | int, ...]  # names of fields, places in lists
+    shape: Shape
+    doc: str
+
+
+@dataclass(frozen=True)
+class Object:
+    """A JSON object of requests or answers, with the fields that it includes from others."""
+
+    name: str
+    doc: str
+    fields: tuple[ObjectField, ...]
+    shortcuts: tuple[Shortcut, ...] = ()
+    in_requests: bool = False
+    in_answers: bool = False
+    since: str = "0.1"
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method that sends a request to a handle's `request` function, and gives the answer as an object."""
+
+    name: str  # of the method
+    doc: str
+    area: str
+    on: str
+    route: str
+    answer: str  # object
+    request: str = ""  # object; "": there is nothing to say
+    piece: str = ""  # object of a streamed answer; "": it is not streamed
+    positional: tuple[str, ...] = ()  # fields of the request that must be given, in order
+    tools: bool = False  # whether functions of the language may stand among the field `tools`
+    since: str = "0.1"
+
+
+@dataclass(frozen=True)
 class ErrorFamily:
     name: str  # file, argument, ...
     first: int
@@ -157,6 +234,8 @@ class Area:
     callbacks: tuple[Callback, ...] = ()
     handles: tuple[Handle, ...] = ()
     functions: tuple[Function, ...] = ()
+    objects: tuple[Object, ...] = ()
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +276,14 @@ class Api:
     @property
     def callbacks(self) -> dict[str, Callback]:
         return {callback.name: callback for area in self.areas for callback in area.callbacks}
+
+    @property
+    def objects(self) -> dict[str, Object]:
+        return {one.name: one for area in self.areas for one in area.objects}
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        return tuple(route for area in self.areas for route in area.routes)
 
     @property
     def packed_version(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import check, load, type_words
+from . import check, json_words, load, type_words
 from .api import (
     Api,
     Area,
@@ -16,6 +16,11 @@ from .api import (
     ErrorFamily,
     Function,
     Handle,
+    Object,
+    ObjectField,
+    Route,
+    Shape,
+    Shortcut,
     Struct,
     TextGeneration,
     Value,
@@ -35,6 +40,12 @@ class _Builder:
     def __init__(self, raw: load.RawSpec) -> None:
         self.raw = raw
         self.kinds = type_words.declared_kinds([area.data for area in raw.areas])
+        areas = [area.data for area in raw.areas]
+        self.objects = {name: data for area in areas for name, data in area.get("objects", {}).items()}
+        self.fields = {name: self._object_fields(name) for name in self.objects}
+        routes = [route for area in areas for route in area.get("routes", {}).values()]
+        self.in_requests = self._reached({route["request"] for route in routes if "request" in route})
+        self.in_answers = self._reached({route[key] for route in routes for key in ("answer", "piece") if key in route})
 
     def api(self) -> Api:
         data = self.raw.data
@@ -74,6 +85,71 @@ class _Builder:
             functions=tuple(
                 self._function(name, function, data["area"]) for name, function in data.get("functions", {}).items()
             ),
+            objects=tuple(self._object(name, one) for name, one in data.get("objects", {}).items()),
+            routes=tuple(self._route(name, route, data["area"]) for name, route in data.get("routes", {}).items()),
+        )
+
+    def _object(self, name: str, data: dict[str, Any]) -> Object:
+        shortcuts = []
+        for shortcut, one in data.get("shortcuts", {}).items():
+            path, shape = json_words.follow(one["path"], name, self.fields)
+            shortcuts.append(Shortcut(shortcut, path, shape, one["doc"]))
+        return Object(
+            name=name,
+            doc=data["doc"],
+            fields=self.fields[name],
+            shortcuts=tuple(shortcuts),
+            in_requests=name in self.in_requests,
+            in_answers=name in self.in_answers,
+            since=_since(data),
+        )
+
+    def _object_fields(self, name: str) -> tuple[ObjectField, ...]:
+        """Its own fields, then those that it includes."""
+        data = self.objects[name]
+        own = tuple(self._object_field(field, one) for field, one in data.get("fields", {}).items())
+        return own + tuple(field for other in data.get("includes", ()) for field in self._object_fields(other))
+
+    def _object_field(self, name: str, data: dict[str, Any]) -> ObjectField:
+        shape = json_words.parse(data["type"], self.objects)
+        if shape is None:
+            raise ValueError(f"{name}: unknown type {data['type']}, which the checks let through")
+        return ObjectField(
+            name=name,
+            shape=shape,
+            doc=data["doc"],
+            optional=data.get("optional", False),
+            values=tuple(data.get("values", ())),
+            min=data.get("min"),
+            max=data.get("max"),
+            max_size=data.get("max_size"),
+            raw=data.get("raw", False),
+            unit=data.get("unit", ""),
+            since=_since(data),
+        )
+
+    def _reached(self, names: set[str]) -> set[str]:
+        """The objects that can stand inside the named ones, and these."""
+        found: set[str] = set()
+        while names:
+            name = names.pop()
+            found.add(name)
+            names |= {inner for field in self.fields[name] for inner in _object_names(field.shape)} - found
+        return found
+
+    def _route(self, name: str, data: dict[str, Any], area: str) -> Route:
+        return Route(
+            name=name,
+            doc=data["doc"],
+            area=area,
+            on=data["on"],
+            route=data["route"],
+            answer=data["answer"],
+            request=data.get("request", ""),
+            piece=data.get("piece", ""),
+            positional=tuple(data.get("positional", ())),
+            tools=data.get("tools", False),
+            since=_since(data),
         )
 
     def _constants(self, sets: dict[str, Any] | None, is_flags: bool) -> tuple[Enum, ...]:
@@ -153,6 +229,10 @@ class _Builder:
             borrowed=data.get("borrowed", ""),
             since=_since(data),
         )
+
+
+def _object_names(shape: Shape) -> set[str]:
+    return {shape.name} if shape.kind == "object" else {name for item in shape.items for name in _object_names(item)}
 
 
 def _since(data: dict[str, Any]) -> str:

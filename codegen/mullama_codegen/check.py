@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .checks import constants, docs, functions, names, values
+from .checks import constants, docs, functions, names, objects, values
 from .checks.spec import Spec
 from .load import RawSpec
 from .messages import Messages
@@ -12,6 +12,6 @@ def check(raw: RawSpec) -> None:
     """Raises SpecError with every message."""
     messages = Messages()
     spec = Spec(raw, messages)
-    for rules in (names, constants, docs, values, functions):
+    for rules in (names, constants, docs, values, functions, objects):
         rules.check(spec)
     messages.raise_if_any()

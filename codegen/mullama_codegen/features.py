@@ -38,6 +38,10 @@ def _words(api: Api) -> Iterator[tuple[str, str]]:
             yield handle.thread, at + handle.name
             if handle.keeps_alive:
                 yield "keeps_alive", at + handle.name
+        for one in area.objects:
+            yield "object", at + one.name
+        for route in area.routes:
+            yield "route", at + route.name
         for function in area.functions:
             place = at + function.name
             for word in (

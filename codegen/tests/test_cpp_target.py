@@ -10,7 +10,7 @@ from mullama_codegen import load, targets
 from mullama_codegen.api import Api
 from mullama_codegen.build import load_api
 from mullama_codegen.messages import SpecError
-from mullama_codegen.targets.cpp.signatures import signature
+from mullama_codegen.targets.cpp.signatures import route, signature
 
 HERE = Path(__file__).parent
 
@@ -65,6 +65,50 @@ def test_docs_name_things_as_cpp_does(mullama: Api, fixture_api: Api) -> None:
     assert "`GenerateOptions::n_keep`" in text and "`Context::logits()`" in text
     assert "/// @throws ArgumentError closed, no_vocabulary" not in text, "families do not mix"
     assert '[[deprecated("Use Store::count().")]] std::size_t size() const;' in header(fixture_api)
+
+
+def objects(api: Api) -> str:
+    return targets.outputs(api, ["cpp"])["abi/include/libmullama_engine.hpp"]
+
+
+def struct(text: str, name: str) -> str:
+    start = text.index(f"struct {name} {{")
+    return text[start : text.index("\n};", start)]
+
+
+def test_routes_become_methods_whose_positional_fields_are_parameters(mullama: Api) -> None:
+    (chat,) = [one for one in mullama.routes if one.name == "chat"]
+    assert route(mullama, chat).replace("\n", " ") == (
+        "ChatAnswer Engine::chat(const std::vector<Message> &messages, const ChatRequest &request = {}) const "
+        "ChatStream Engine::chat_stream(const std::vector<Message> &messages, const ChatRequest &request = {}) const"
+    )
+    (props,) = [one for one in mullama.routes if one.name == "props"]
+    assert route(mullama, props) == "PropsAnswer Engine::props() const"
+    assert "ChatAnswer chat(const std::vector<Message> &messages, const ChatRequest &request) const;" in header(mullama)
+
+
+def test_requests_hold_what_is_neither_positional_nor_for_callers_of_the_raw_request(mullama: Api) -> None:
+    request = struct(objects(mullama), "ChatRequest")
+    assert "std::optional<std::int64_t> max_tokens = std::nullopt;" in request
+    assert "std::optional<std::vector<Tool>> tools = std::nullopt;" in request
+    assert "std::optional<std::variant<std::string, std::vector<std::string>>> stop = std::nullopt;" in request
+    assert "std::optional<Json> tool_choice = std::nullopt;" in request, "what may be anything is JSON"
+    assert "std::int64_t max_rounds = 8;" in request
+    assert not any(f" {name} =" in request for name in ("messages", "stream", "stream_options", "store"))
+
+
+def test_answers_hold_their_json_and_shortcuts_follow_a_path_as_far_as_it_goes(mullama: Api) -> None:
+    text = objects(mullama)
+    answer = struct(text, "ChatAnswer")
+    assert "Usage usage = {};" in answer and "Json raw = {};" in answer and "std::vector<ToolRun> tool_runs = {};" in answer
+    assert (
+        "const std::string &text() const & {\n"
+        "        if (choices.empty() || !choices[0].message.content) return detail::none<std::string>();\n"
+        "        return *choices[0].message.content;\n" in answer
+    )
+    assert "Json raw" not in struct(text, "ChatChoice")
+    assert text.index("struct ChatChoice {") < text.index("struct ChatAnswer {"), "what is held comes first"
+    assert "to_json(const ChatAnswer" not in text and "from_json(const Json &from, ChatRequest" not in text
 
 
 def test_keywords_have_other_names(fixture_api: Api) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from mullama_codegen.__main__ import main
-from mullama_codegen.api import Api, Callback, Handle, Type, Value
+from mullama_codegen.api import Api, Callback, Handle, ObjectField, Shape, Type, Value
 from mullama_codegen.build import load_api
 from mullama_codegen.load import REPOSITORY
 from mullama_codegen.messages import SpecError
 from mullama_codegen.targets.go import files
 from mullama_codegen.targets.go.names import Names
-from mullama_codegen.targets.go.signatures import signature
+from mullama_codegen.targets.go.signatures import route, signature
 
 MULLAMA = load_api(REPOSITORY / "abi/spec")
 FIXTURE = load_api(REPOSITORY / "abi/fixture/spec")
@@ -72,7 +72,9 @@ def test_signatures() -> None:
     assert signatures("context_generate")[1] == (
         "func (c *Context) Generate(ctx context.Context, prompt string, options ...GenerateOption) (string, error)"
     )
-    assert signatures("context_decode_batch") == ["func (c *Context) DecodeBatch(ctx context.Context, batch Batch) error"]
+    assert signatures("context_decode_batch") == [
+        "func (c *Context) DecodeBatch(ctx context.Context, batch Batch) error"
+    ]
 
 
 def test_options_of_one_name_and_type_are_one_and_others_get_their_owner_in_between() -> None:
@@ -131,6 +133,75 @@ def test_a_hand_edit_is_found_and_undone(tmp_path: Path, capsys: pytest.CaptureF
     assert main(arguments) == 1
     assert "stale: bindings/go/model.go" in capsys.readouterr().err
     assert main([*arguments, "--write"]) == 0 and path.read_bytes() == original
+
+
+def test_objects_are_structs_in_which_nil_stands_for_what_is_left_out() -> None:
+    objects = output("objects.go")
+    for line in (
+        'Messages []Message `json:"messages"`',
+        'MaxTokens *int `json:"max_tokens,omitempty"`',
+        'Grammar string `json:"grammar,omitempty"`',
+        'ResponseFormat *ResponseFormat `json:"response_format,omitempty"`',
+        'Stop any `json:"stop,omitempty"`',
+        'CompletionTokens int `json:"completion_tokens,omitempty"`',  # in an answer: 0 says the same
+        'ImageURL any `json:"image_url,omitempty"`',
+        "run toolFunction",
+        'Raw json.RawMessage `json:"-"`',
+    ):
+        assert f"\t{line}\n" in objects
+    assert "A string or a []ContentPart." in objects
+    assert "StreamOptions" not in objects and 'json:"stream' not in objects  # the methods say that
+
+
+def test_a_shortcut_ends_where_its_path_does() -> None:
+    objects = output("objects.go")
+    assert "\tif len(c.Choices) == 0 {\n\t\treturn nil\n\t}\n\treturn c.Choices[0].Message.ToolCalls\n" in objects
+    assert "\tif u.PromptTokensDetails == nil {\n\t\treturn 0\n\t}\n\treturn u.PromptTokensDetails.CachedTokens\n" in objects
+
+
+def test_routes_are_methods_for_the_whole_answer_and_for_its_pieces() -> None:
+    chat, count = (next(one for one in MULLAMA.routes if one.name == name) for name in ("chat", "count_tokens"))
+    start = "func (e *Engine) Chat"
+    rest = "(ctx context.Context, request ChatRequest, options ...ToolOption) (*Chat"
+    assert route(MULLAMA, chat).split("\n") == [f"{start}{rest}Answer, error)", f"{start}Stream{rest}Stream, error)"]
+    assert route(MULLAMA, count) == (
+        "func (e *Engine) CountTokens(ctx context.Context, request AnthropicRequest) (*TokenCount, error)"
+    )
+
+
+def test_streams_that_are_named_are_waited_for_together() -> None:
+    assert "s.engine.lookout.Await(&s.place, int32(timeout)," in output("stream.go")
+    assert "C.mullama_stream_next(s.c, 0, &out, &status, &failed)" in output("stream.go")
+    assert "end, err := turn(ctx)" in output("engine.go")
+    assert "internal/threads" not in output("generation.go") + output("tests/fixture/countdown.go") + output("model.go")
+
+
+def with_object(name: str, **changes: object) -> Api:
+    """The API with one of its objects changed."""
+    areas = [
+        replace(area, objects=tuple(replace(one, **changes) if one.name == name else one for one in area.objects))
+        for area in MULLAMA.areas
+    ]
+    return replace(MULLAMA, areas=tuple(areas))
+
+
+@pytest.mark.parametrize(
+    ("api", "message"),
+    [
+        (
+            with_object("document", fields=(ObjectField("text", Shape("union", items=(Shape("str"), Shape("i64"))), "A text."),)),
+            "an answer that is str | i64",
+        ),
+        (
+            with_object("chat_request", fields=(ObjectField("tools", Shape("list", items=(Shape("str"),)), "Tools."),)),
+            "chat_request.tools: tools that are no objects",
+        ),
+    ],
+)
+def test_objects_that_are_not_supported(api: Api, message: str) -> None:
+    with pytest.raises(SpecError) as error:
+        files(api)
+    assert error.value.messages == [f"abi: the target go does not support {message}"]
 
 
 def changed(api: Api, **kinds: object) -> Api:

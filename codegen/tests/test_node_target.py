@@ -16,7 +16,7 @@ from mullama_codegen.load import REPOSITORY
 from mullama_codegen.messages import SpecError
 from mullama_codegen.targets.node import files
 from mullama_codegen.targets.node.names import Names
-from mullama_codegen.targets.node.signatures import signature
+from mullama_codegen.targets.node.signatures import route, signature
 
 MULLAMA = load_api(REPOSITORY / "abi/spec")
 FIXTURE = load_api(REPOSITORY / "abi/fixture/spec")
@@ -54,7 +54,10 @@ def changed(name: str, /, **changes: Any) -> Api:
         ),
         ("model_n_vocab", ["model.nVocab: number"]),
         ("context_logits", ["context.logits(index?: number): Float32Array"]),
-        ("context_decode", ["context.decode(tokens: IntegerArray, options?: DecodeOptions & { signal?: AbortSignal }): Promise<void>"]),
+        (
+            "context_decode",
+            ["context.decode(tokens: IntegerArray, options?: DecodeOptions & { signal?: AbortSignal }): Promise<void>"],
+        ),
         (
             "model_load",
             [
@@ -71,6 +74,13 @@ def changed(name: str, /, **changes: Any) -> Api:
             ],
         ),
         (
+            "engine_request",
+            [
+                "engine.request(route: string, body?: Json | null): Stream",
+                "engine.requestAsync(route: string, body?: Json | null): Promise<Stream>",
+            ],
+        ),
+        (
             "generation_next",
             ["generation.next(options?: { timeout?: number } & { signal?: AbortSignal }): Promise<TokenEvent | null>"],
         ),
@@ -80,9 +90,66 @@ def test_signatures(name: str, lines: list[str]) -> None:
     assert signature(MULLAMA, find(MULLAMA, name)).split("\n") == lines
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "chat",
+            [
+                "engine.chat(messages: readonly Message[], options?: ChatRequest & ToolOptions & Cancellable"
+                " & { stream?: false | undefined }): Promise<ChatAnswer>",
+                "engine.chat(messages: readonly Message[], options: ChatRequest & ToolOptions & Cancellable"
+                " & { stream: true }): AnswerStream<ChatPiece, ChatAnswer>",
+            ],
+        ),
+        (
+            "rerank",
+            ["engine.rerank(query: string, documents: readonly string[], options?: RerankRequest & Cancellable): Promise<RerankAnswer>"],
+        ),
+        ("props", ["engine.props(options?: Cancellable): Promise<PropsAnswer>"]),
+    ],
+)
+def test_requests_are_methods(name: str, lines: list[str]) -> None:
+    found = next(one for one in MULLAMA.routes if one.name == name)
+    assert route(MULLAMA, found).split("\n") == lines
+
+
+def test_objects_of_requests_list_what_json_spells_otherwise_and_nothing_else() -> None:
+    written = output("requests.js")
+    assert "    toolCallId: { json: 'tool_call_id' },\n" in written
+    assert "    toolCalls: { json: 'tool_calls' },\n" in written, "nothing inside of a call is spelled otherwise"
+    assert "    messages: { object: 'message' },\n" in written
+    assert "temperature:" not in written and "toolFunction:" not in written
+
+
+def test_fields_for_raw_requests_are_not_declared_and_positional_ones_only_there() -> None:
+    request = re.search(r"export interface ChatRequest \{.*?\n\}", output("index.d.ts"), re.S)
+    assert request is not None
+    assert "maxTokens?: number | null | undefined;" in request[0]
+    assert "tools?: ReadonlyArray<Tool | FunctionTool> | null | undefined;" in request[0]
+    assert not re.search(r"\b(messages|stream|streamOptions|store)\b\??:", request[0])
+
+
+def test_streams_that_are_named_have_no_thread_of_their_own() -> None:
+    assert "class Stream extends PumpedStream {" in output("stream.js")
+    assert 'module.add("streamNext", call<Polled<StreamNext>>);' in output("native/engine.cpp")
+    assert "class Generation extends Handle {" in output("generation.js")
+    assert 'module.add("generationNext", task<GenerationNext>);' in output("native/generation.cpp")
+    areas = tuple(
+        replace(area, functions=tuple(one for one in area.functions if one.name != "engine_wait")) for area in MULLAMA.areas
+    )
+    unnamed = files(replace(MULLAMA, areas=areas))
+    assert "class Stream extends Handle {" in unnamed["bindings/node/generated/stream.js"]
+    assert 'module.add("streamNext", task<StreamNext>);' in unnamed["bindings/node/generated/native/engine.cpp"]
+
+
 def test_a_starting_function_has_three_names() -> None:
     lines = signature(MULLAMA, find(MULLAMA, "context_generate")).split("\n")
-    assert [line.partition("(")[0] for line in lines] == ["context.startGeneration", "context.generate", "context.stream"]
+    assert [line.partition("(")[0] for line in lines] == [
+        "context.startGeneration",
+        "context.generate",
+        "context.stream",
+    ]
     assert [line.rpartition("): ")[2] for line in lines] == [
         "Generation",
         "Completion<GenerationResult>",
@@ -92,7 +159,12 @@ def test_a_starting_function_has_three_names() -> None:
 
 def test_reserved_words_have_other_names_only_where_they_must() -> None:
     names = Names(FIXTURE)
-    assert [names.plain(name) for name in ("class", "default", "import", "n_ctx")] == ["className", "fallback", "import", "nCtx"]
+    assert [names.plain(name) for name in ("class", "default", "import", "n_ctx")] == [
+        "className",
+        "fallback",
+        "import",
+        "nCtx",
+    ]
     assert signature(FIXTURE, find(FIXTURE, "delete")) == "remove(): number"
     assert "export function remove(): number;" in fixture_output("index.d.ts")
     assert "lib.delete_()" in fixture_output("native/words.cpp")
@@ -101,7 +173,12 @@ def test_reserved_words_have_other_names_only_where_they_must() -> None:
 
 def test_a_parameter_does_not_hide_what_its_function_uses() -> None:
     names = Names(FIXTURE)
-    assert [names.parameter(name) for name in ("native", "stream", "options", "key")] == ["native_", "stream_", "options_", "key"]
+    assert [names.parameter(name) for name in ("native", "stream", "options", "key")] == [
+        "native_",
+        "stream_",
+        "options_",
+        "key",
+    ]
 
 
 def test_docs_are_whole_and_name_things_as_javascript_does() -> None:

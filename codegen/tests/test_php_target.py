@@ -16,7 +16,7 @@ from mullama_codegen.api import Api
 from mullama_codegen.build import load_api
 from mullama_codegen.messages import SpecError
 from mullama_codegen.targets import php
-from mullama_codegen.targets.php.signatures import signature
+from mullama_codegen.targets.php.signatures import route, signature
 
 ROOT = load.REPOSITORY
 GENERATED = "bindings/php/tests/generated"
@@ -25,6 +25,12 @@ GENERATED = "bindings/php/tests/generated"
 @pytest.fixture(scope="module")
 def api() -> Api:
     return load_api(ROOT / "abi" / "fixture" / "spec")
+
+
+@pytest.fixture(scope="module")
+def library() -> Api:
+    """The library's own description, which alone has routes."""
+    return load_api(ROOT / "abi" / "spec")
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +159,86 @@ def test_a_class_of_the_runtime_cannot_be_declared_again(api: Api) -> None:
     named = replace(area, structs=(replace(area.structs[0], name="options"), *area.structs[1:]))
     with pytest.raises(SpecError, match="two classes named Options"):
         php.files(replace(api, areas=(named, *api.areas[1:])))
+
+
+def changed_route(api: Api, name: str, /, **changes: object) -> Api:
+    """The API with one route changed."""
+    areas = tuple(
+        replace(area, routes=tuple(replace(one, **changes) if one.name == name else one for one in area.routes))
+        for area in api.areas
+    )
+    return replace(api, areas=areas)
+
+
+@pytest.mark.parametrize(
+    ("name", "declaration"),
+    [
+        ("rerank", "$engine->rerank(string $query, list<string> $documents, ...): RerankAnswer"),
+        ("props", "$engine->props(): PropsAnswer"),
+        (
+            "chat",
+            "$engine->chat(list<MessageArray|JsonObject> $messages, ...): ChatAnswer\n"
+            "$engine->streamChat(list<MessageArray|JsonObject> $messages, ...): ChatStream",
+        ),
+        (
+            "respond",
+            "$engine->respond(string|list<mixed> $input, ...): ResponseAnswer\n"
+            "$engine->streamRespond(string|list<mixed> $input, ...): AnswerStream<ResponseEvent, ResponseAnswer>",
+        ),
+    ],
+)
+def test_a_route_is_what_a_php_programmer_reads(library: Api, name: str, declaration: str) -> None:
+    assert route(library, next(one for one in library.routes if one.name == name)) == declaration
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("EngineRoutes", "        string $query,"),
+        ("EngineRoutes", "        string|array|null $stop = null,"),
+        ("EngineRoutes", "        array|JsonObject|null $responseFormat = null,"),
+        (
+            "EngineRoutes",
+            "     * @param 'none'|'auto'|'deepseek'|null $reasoningFormat none: thinking stays in the text. Default: the engine's.",
+        ),
+        (
+            "EngineRoutes",
+            "     * @param ?float $temperature 0 takes the most likely token. Default: 0.8. From 0 to 1000.",
+        ),
+        (
+            "EngineRoutes",
+            " * @phpstan-type ToolCallArray array{id?: string, type?: string, function: CalledFunctionArray|JsonObject}",
+        ),
+        ("ChatAnswer", "        $this->text = $choices[0]->message->content ?? '';"),
+        ("ChatAnswer", "            choices: \\array_map(ChatChoice::read(...), $json['choices']),"),
+        ("PieceChoice", "            finishReason: $json['finish_reason'] ?? null,"),
+        ("Logprob", "        public readonly ?array $topLogprobs,"),
+        ("Engine", "    use EngineRoutes;"),
+    ],
+)
+def test_objects_and_routes_in_php(library: Api, file: str, line: str) -> None:
+    assert line in php.files(library)[f"bindings/php/src/generated/{file}.php"].split("\n")
+
+
+def test_fields_for_raw_requests_are_no_arguments(library: Api) -> None:
+    outputs = php.files(library)
+    for name in ("EngineRoutes", "Requests"):
+        content = outputs[f"bindings/php/src/generated/{name}.php"]
+        assert not re.search(r"\$streamOptions|\$store\b|'store'|StreamOptionsArray", content)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "sentence"),
+    [
+        ("message", {"tools": True}, "message: functions as tools, which only chat calls"),
+        ("rerank", {"positional": ("query",)}, "rerank: the field documents must be given, but is not positional"),
+    ],
+)
+def test_routes_that_the_target_cannot_express(
+    library: Api, name: str, changes: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        php.files(changed_route(library, name, **changes))
 
 
 def test_output_is_deterministic_marked_and_fits(api: Api, files: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from .. import references
 from .spec import Spec
 
-DOCUMENTED = ("enums", "flags", "structs", "options", "callbacks", "handles", "functions")
+DOCUMENTED = ("enums", "flags", "structs", "options", "callbacks", "handles", "functions", "objects", "routes")
 
 
 def check(spec: Spec) -> None:
@@ -43,6 +43,10 @@ def _documented(spec: Spec) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield area.source, path, data
             for member, entry in data.get("values", {}).items():
                 yield area.source, f"{path}.values.{member}", entry
+            if section == "objects":
+                for key in ("fields", "shortcuts"):
+                    for member, entry in data.get(key, {}).items():
+                        yield area.source, f"{path}.{key}.{member}", entry
     for place in spec.places():
         yield place.source, place.path, place.data
 

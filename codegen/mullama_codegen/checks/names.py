@@ -36,7 +36,7 @@ def _declared_once(spec: Spec) -> bool:
     types: dict[str, str] = {}
     functions: dict[str, str] = {}
     for area in spec.raw.areas:
-        for section in (*DECLARATION_ORDER, "functions"):
+        for section in (*DECLARATION_ORDER, "objects", "functions"):
             seen = functions if section == "functions" else types
             for name in area.data.get(section, {}):
                 if name in seen:
@@ -131,6 +131,13 @@ def _all_names(spec: Spec) -> Iterator[Name]:
                     yield area.source, f"{path}.fields.{field}", "parameter", field
             for param in data.get("params", {}):
                 yield area.source, f"{path}.params.{param}", "parameter", param
+    for area, name, data, path in spec.things("objects"):
+        yield area.source, path, "type", name
+        for key in ("fields", "shortcuts"):
+            for field in data.get(key, {}):
+                yield area.source, f"{path}.{key}.{field}", "field", field
+    for area, name, _, path in spec.things("routes"):
+        yield area.source, path, "method", name
     for area, name, data, path in spec.things("functions"):
         yield from _function_names(area.source, name, data, path)
         for param in data.get("params", {}):
@@ -155,7 +162,7 @@ def _scopes(spec: Spec, language: Language) -> Iterator[list[Name]]:
     """Groups of names that must differ from each other in a language."""
     types: list[Name] = [
         (area.source, path, "type", name)
-        for section in DECLARATION_ORDER
+        for section in (*DECLARATION_ORDER, "objects")
         for area, name, _, path in spec.things(section)
     ]
     functions: list[Name] = [
@@ -170,6 +177,9 @@ def _scopes(spec: Spec, language: Language) -> Iterator[list[Name]]:
         for area, name, data, path in spec.things("functions"):
             if data.get("on") == handle:
                 methods += _function_names(area.source, name, data, path)
+        for area, name, data, path in spec.things("routes"):
+            if data["on"] == handle and language.name != "c":  # which sends requests as they are
+                methods.append((area.source, path, "method", name))
         yield methods
     for section, key, kind in (
         *(

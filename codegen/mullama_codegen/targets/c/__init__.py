@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...api import Api
 from ...render import MARK, environment, render
-from . import readers
+from . import readers, requests
 from .lower import Lowering
 
 NAME = "c"
@@ -49,6 +49,8 @@ supports = frozenset(
         "run_of",
         "text_generation",
         "deprecated",
+        "object",
+        "route",
     ]
 )
 
@@ -62,6 +64,7 @@ def files(api: Api) -> dict[str, str]:
         "mark": f"{MARK} from {api.folder}/spec/{{{','.join(['api', *(area.name for area in api.areas)])}}}.yaml.",
         "failure": FAILURE,
         "areas": lowering.areas(),
+        "requests": requests.tables(api),
         "exports": lowering.exports(),
         "comments": lowering.comments,
         "readers": readers.readers(api),
@@ -79,5 +82,7 @@ def files(api: Api) -> dict[str, str]:
         "src/generated/options.cpp": "options.cpp.j2",
         "src/generated/errors.cpp": "errors.cpp.j2",
     }
+    if api.routes:
+        outputs |= {f"src/generated/request_fields.{end}": f"request_fields.{end}.j2" for end in ("h", "cpp")}
     templates = environment(Path(__file__).parent / "templates")
     return {f"{api.folder}/{path}": render(templates, template, **view) for path, template in outputs.items()}

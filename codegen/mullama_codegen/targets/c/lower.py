@@ -95,7 +95,8 @@ class Lowering:
         self.comments = Comments(api)
 
     def areas(self) -> list[CArea]:
-        return [self._area(area) for area in self.api.areas]
+        """The areas that declare something for C."""
+        return [self._area(area) for area in self.api.areas if area.functions or area.enums or area.structs]
 
     def exports(self) -> list[str]:
         """Every symbol of the library, sorted."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...api import Function, Struct, Value
 from ..cpp.lower import Lowering
-from ..cpp.types import SCALARS
+from ..cpp.types import SCALARS, is_timeout
 from .c import SPANS
 from .calls import Call, Calls
 
@@ -62,7 +62,7 @@ class _Lowering:
 
     def record(self, struct: Struct) -> tuple[str, list[tuple[str, str]]]:
         fields = [
-            (value.name, f"{'of_json' if value.type.kind == 'json' else 'of'}(from.{self.names.plain(value.name)})")
+            (value.name, f"{'of_json_text' if value.type.kind == 'json' else 'of'}(from.{self.names.plain(value.name)})")
             for value in struct.fields
         ]
         return self.names.type(struct.name), fields
@@ -117,7 +117,7 @@ class _Lowering:
     def _or_default(self, value: Value, argument: str) -> str:
         """What is passed for an argument that a case leaves out while it gives a later one."""
         type_, default = self.cpp.types.parameter(value), self.cpp.types.default(value, False) or ""
-        if value.type.kind in ("options", "callback", "handle") or "optional<std::string_view>" in type_:
+        if value.type.kind in ("options", "callback", "handle") or type_ in ("Timeout", "std::optional<std::string_view>"):
             return argument
         for name in filter(None, [value.type.name and self.names.type(value.type.name), "Span<"]):
             type_ = type_.replace(name, f"{self.api.name}::{name}")
@@ -131,6 +131,9 @@ class _Lowering:
             given = f'given(args, "{value.name}")'
             if value.type.kind == "options":
                 lines.append(f"fill_{value.type.name}({given}, options);")
+            elif value.type.kind == "callback":
+                before, argument = self._argument(value, given)
+                lines += [*before, f"if ({given}) options.{self.names.plain(value.name)} = {argument};"]
             else:
                 lines.append(
                     f"if (const value *field = {given}) options.{self.names.plain(value.name)} = {self._own(value, 'field')};"
@@ -157,6 +160,8 @@ class _Lowering:
                 "};",
             ]
             return lines, local
+        if is_timeout(value):
+            return [], f'timeout(args, "{value.name}")'
         if kind in ("str", "json"):
             return [], f"text({given})" if kind == "str" else f"json_text({given})"
         if kind in ("span", "bytes"):

@@ -1,4 +1,4 @@
-"""The C++ target: one header over the C API, and a table of the layout that a C++ compiler sees."""
+"""The C++ target: headers over the C API, and a table of the layout that a C++ compiler sees."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ NAME = "cpp"
 supports = frozenset(
     "bool i32 i64 u32 u64 f32 f64 size str json bytes span list map enum flags struct options handle callback "  # noqa: SIM905
     "shared exclusive keeps_alive nullable unset nested_options handle_in_options static constructor property "
-    "blocking any_thread stream run_of text_generation deprecated".split()
+    "blocking any_thread stream run_of text_generation deprecated object route".split()
 )
 RUNTIME_TYPES = ("Completion", "Span", "Status", "TextStream", "Timeout", "Error", "ErrorCode")
+OBJECT_TYPES = ("AnswerStream", "Json", "Tool", "ToolErrors", "ToolRun")  # where there are objects
 
 
 def files(api: Api) -> dict[str, str]:
@@ -53,11 +54,18 @@ def _files(api: Api) -> dict[str, str]:
         "given": [lowering.given(struct) for struct in structs if struct.is_options],
         "functions": lowering.functions(),
         "classes": [lowering.handle(handle) for handle in api.handles.values()],
+        "objects": lowering.objects.all(),
+        "streams": lowering.objects.streams(),
+        "named": lowering.objects.named(),
+        "routes_on": lowering.objects.on,
         "layout": {f"{api.prefix}_{struct.name}": [one.name for one in members(struct, api)] for struct in structs},
     }
     _refuse_twins(lowering, view)
     templates = environment(Path(__file__).parent / "templates")
     outputs = {f"{api.folder}/include/lib{api.name}.hpp": render(templates, "header.hpp.j2", **view)}
+    if api.routes:
+        path = f"{api.folder}/include/lib{api.name}_{lowering.objects.on}.hpp"
+        outputs[path] = render(templates, "routes.hpp.j2", **view)
     if api.folder in ("abi", "abi/fixture"):
         outputs[f"bindings/cpp/tests/generated/{api.name}_layout.hpp"] = render(templates, "layout.hpp.j2", **view)
     return outputs
@@ -66,7 +74,8 @@ def _files(api: Api) -> dict[str, str]:
 def _refuse_twins(lowering: Lowering, view: dict[str, Any]) -> None:
     """One namespace holds every type."""
     found = [*RUNTIME_TYPES, *(lowering.names.family(family.name) for family in lowering.api.families)]
-    found += [one.name for key in ("enums", "records", "options", "classes") for one in view[key]]
+    found += (*OBJECT_TYPES, *view["streams"]) if view["objects"] else ()
+    found += [one.name for key in ("enums", "records", "options", "classes", "objects") for one in view[key]]
     found += [one.type for one in view["callbacks"]]
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:

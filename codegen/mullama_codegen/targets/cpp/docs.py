@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from ... import references
-from ...api import Api, Function, Handle, Struct, Value
+from ...api import Api, Function, Handle, Route, Struct, Value
 from .names import Names
 
 WIDTH = 112
@@ -60,6 +60,13 @@ class Docs:
             thrown.setdefault(self.families[code], []).append(self.names.code(code))
         tags += [f"@throws {family} {', '.join(codes)}." for family, codes in thrown.items()]
         return lines + ([""] + [line for tag in tags for line in _wrap(tag, indent, "    ")] if tags else [])
+
+    def route(self, route: Route, params: list[tuple[str, str]], returns: str) -> list[str]:
+        """A method that sends a request and gives the answer as an object."""
+        tags = [f"@param {name} {text}" for name, text in params]
+        sends = [self.names.reference(name) for name in (f"{route.on}_request", "stream_next")]
+        tags += [f"@return {self.text(returns)}", f"@throws Error As {' and '.join(sends)} say."]
+        return [*_wrap(self.text(route.doc), 4), "", *(line for tag in tags for line in _wrap(tag, 4, "    "))]
 
     def described(self, value: Value) -> str:
         facts = [self.text(value.doc)] if value.doc else []

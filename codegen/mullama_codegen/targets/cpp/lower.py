@@ -8,7 +8,8 @@ from dataclasses import replace
 from ...api import NUMBERS, Api, Callback, Enum, Function, Handle, Struct, Value
 from .docs import Docs
 from .names import Names, UnsupportedError, joins, uses
-from .types import C_SCALARS, Types, element, is_optional
+from .objects import Objects
+from .types import C_SCALARS, Types, element, is_optional, is_timeout
 from .views import (
     Constant,
     CppCallback,
@@ -24,7 +25,8 @@ from .views import (
     fit,
 )
 
-TIMEOUT = Parameter("Timeout", "timeout", "std::nullopt", "How long to wait at most; none: no limit.")
+WAIT = "How long to wait at most; none: no limit."
+TIMEOUT = Parameter("Timeout", "timeout", "std::nullopt", WAIT)
 
 
 class Lowering:
@@ -35,6 +37,7 @@ class Lowering:
         self.names = Names(api)
         self.types = Types(api, self.names)
         self.docs = Docs(api, self.names)
+        self.objects = Objects(api, self.names, self.docs)
 
     # Enums, callbacks, structs
 
@@ -167,7 +170,8 @@ class Lowering:
         events = [function.stream_of for function in own if function.stream_of]
         methods = [method for function in own for method in self.methods(function)]
         taken = {"close", "closed", "get", "use", "adopt", *(["begin", "end"] if events else [])}
-        clash = next((method.name for method in methods if method.name in taken), "")
+        routes = self.objects.methods(handle.name)
+        clash = next((method.name for method in (*methods, *routes) if method.name in taken), "")
         if clash:
             raise UnsupportedError(f"the class of {handle.name} would have {clash} twice")
         return CppClass(
@@ -177,6 +181,7 @@ class Lowering:
             comment=self.docs.handle(handle),
             item=self.names.type(events[0]) if events else "",
             methods=methods,
+            routes=routes,
         )
 
     def methods(self, function: Function) -> list[Method]:
@@ -248,7 +253,10 @@ class Lowering:
             if value not in together:
                 parameters.append(
                     Parameter(
-                        self.types.parameter(value), name, self.types.default(value, False), self.docs.described(value)
+                        self.types.parameter(value),
+                        name,
+                        self.types.default(value, False),
+                        WAIT if is_timeout(value) else self.docs.described(value),
                     )
                 )
                 before, given = self.types.into(value, name)

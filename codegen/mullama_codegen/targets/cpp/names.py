@@ -47,6 +47,8 @@ class Names:
 
     def joined(self, function: Function) -> str:
         """The struct that joins all that may be left out of a function with several sets of options."""
+        if function.constructor:
+            return f"{self.type(function.on)}Options"
         whole = function.text_generation.whole if function.text_generation else self.method(function)
         return f"{pascal(whole)}Options"
 

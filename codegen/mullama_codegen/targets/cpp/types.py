@@ -33,6 +33,11 @@ def is_optional(value: Value) -> bool:
     return (value.nullable and value.type.is_sequence) or value.unset is not None
 
 
+def is_timeout(value: Value) -> bool:
+    """Whether the value says how long to wait, negative for no limit: a `Timeout`."""
+    return value.type.kind == "i32" and value.unit == "ms" and value.default == -1
+
+
 class Types:
     """The types of one API."""
 
@@ -45,6 +50,8 @@ class Types:
     def parameter(self, value: Value) -> str:
         """A parameter, which borrows for the length of the call."""
         kind = value.type.kind
+        if is_timeout(value):
+            return "Timeout"
         if kind in ("str", "json"):
             word = "std::string_view"
         elif kind in ("bytes", "span"):
@@ -73,6 +80,8 @@ class Types:
             word = "std::map<std::string, std::string>"
         elif kind == "options":
             return f"std::optional<{self.names.type(value.type.name)}>"
+        elif kind == "callback":
+            return self.names.type(value.type.name)
         elif kind == "handle":
             return self.parameter(Value(value.name, value.type, "", optional=True))
         else:
@@ -104,6 +113,8 @@ class Types:
     def default(self, value: Value, in_struct: bool) -> str | None:
         """The initializer; None for a parameter that must be given."""
         kind = value.type.kind
+        if is_timeout(value) and not in_struct:
+            return "std::nullopt"
         may_be_left_out = in_struct or value.has_default or value.optional or value.nullable or value.unset is not None
         if value.has_default and value.default is not None and value.default != []:
             return self.literal(value, value.default)
@@ -137,6 +148,8 @@ class Types:
     def into(self, value: Value, name: str) -> tuple[list[str], list[str]]:
         """Statements before the call, and what is passed. `name` is an expression of the parameter or field."""
         kind, local = value.type.kind, f"c_{self.names.plain(value.name)}"
+        if is_timeout(value):
+            return [], [f"runtime::milliseconds({name})"]
         if kind == "list" and not value.nullable:
             return [f"const auto {local} = runtime::texts<{self.api.prefix}_str>({name});"], [
                 f"{local}.data()",

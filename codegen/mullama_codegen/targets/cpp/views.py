@@ -38,18 +38,26 @@ class Method:
         words = [f'[[deprecated("{self.deprecated}")]]' if self.deprecated else "", self.before, self.result]
         return self._fit(words, self.name, True, ";", indent)
 
+    def declared_apart(self, indent: int) -> str:
+        """The declaration without defaults: the definition has them, where their types are whole."""
+        return self._fit([self.before, self.result], self.name, False, ";", indent)
+
     def signature(self) -> str:
         """The declaration as a reference page shows it."""
         return self._fit(
             [self.before, self.result], f"{self.owner}::{self.name}" if self.owner else self.name, True, "", 0
         )
 
-    def definition(self) -> str:
+    def definition(self, with_defaults: bool = False) -> str:
         name = f"{self.owner}::{self.name}" if self.owner else self.name
-        return block(self._fit(["inline", self.result], name, False, " {", 0), self.body)
+        return block(self._fit(["inline", self.result], name, with_defaults, " {", 0), self.body)
+
+    def inside(self) -> str:
+        """The definition as it stands in the class."""
+        return block(self._fit([self.result], self.name, True, " {", 4), self.body, WIDTH - 4)
 
     def _fit(self, words: list[str], name: str, with_defaults: bool, tail: str, indent: int) -> str:
-        head = " ".join([*filter(None, words), name]) + "("
+        head = (" ".join([*filter(None, words), name]) + "(").replace("& ", "&")
         end = f"){' ' if self.after else ''}{self.after}{tail}"
         return fit(head, [one.declared(with_defaults) for one in self.parameters], end, indent)
 
@@ -67,10 +75,10 @@ def fit(head: str, items: list[str], tail: str, indent: int) -> str:
     return f"\n{' ' * indent}".join([*lines, line + tail])
 
 
-def block(head: str, body: list[str]) -> str:
+def block(head: str, body: list[str], width: int = WIDTH) -> str:
     """A function: on one line where it fits."""
     short = f"{head} {body[0]} }}" if len(body) == 1 else ""
-    if short and len(short) <= WIDTH and "\n" not in short:
+    if short and len(short) <= width and "\n" not in short:
         return short
     return "\n".join([head, *(f"    {line}" for line in body), "}"])
 
@@ -158,3 +166,4 @@ class CppClass:
     comment: list[str]
     item: str  # of the stream; "" for no stream
     methods: list[Method]
+    routes: list[Method]  # those that take and give JSON objects

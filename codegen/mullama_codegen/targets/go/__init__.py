@@ -21,7 +21,7 @@ NAME = "go"
 supports = frozenset(
     "bool i32 i64 u32 u64 f32 f64 size str json bytes span list map enum flags struct options handle callback "  # noqa: SIM905
     "shared exclusive keeps_alive nullable unset nested_options handle_in_options static constructor property "
-    "blocking any_thread stream run_of text_generation deprecated".split()
+    "blocking any_thread stream run_of text_generation deprecated object route".split()
 )
 MODULE = "github.com/mullama/mullama/bindings/go"
 STANDARD = {  # as code names a package -> its path
@@ -38,7 +38,7 @@ STANDARD = {  # as code names a package -> its path
     "time": "time",
     "unsafe": "unsafe",
 }
-OWN = {"callback": f"{MODULE}/internal/callback", "interrupt": f"{MODULE}/internal/interrupt"}
+OWN = {name: f"{MODULE}/internal/{name}" for name in ("callback", "interrupt", "threads")}
 READERS = {  # name -> Go type, C type, the expression that copies
     "Text": ("string", "C.char", "copyText(data, size)"),
     "JSON": ("json.RawMessage", "C.char", "copySlice[byte](data, uint64(size))"),
@@ -85,12 +85,17 @@ class _Files:
             rows = [("c", f"*C.{view.c_name}")]
             rows += [(view.parent, f"*{view.parent_type}")] if view.parent else []
             rows += [("closed", "atomic.Bool")] if view.says_closed else []
+            rows += [("lookout", "threads.Lookout")] if view.names_streams else []
+            rows += [("place", "threads.Place")] if view.id_function else []
             rows += [("cleanup", "runtime.Cleanup")] if view.is_released else []
             self._file(handle.name, "handle.go.j2", declarations, one=view, rows=columns(rows))
+        if api.routes:
+            self._file("objects", "objects.go.j2", objects=lowering.objects.objects())
+            self._file("routes", "routes.go.j2", streams=lowering.objects.streams(), methods=lowering.objects.methods())
         streams = any(function.stream_of for function in api.functions)
         texts = any(function.text_generation for function in api.functions)
         families, whole = self._families()
-        self._file("errors", "errors.go.j2", families=families, whole_families=whole, has_streams=streams, has_texts=texts)
+        self._file("errors", "errors.go.j2", families=families, whole_families=whole, has_streams=streams, has_texts=texts, has_lookouts=bool(lowering.lookouts))
         self._library(streams)
         self._layout()
         return self.found

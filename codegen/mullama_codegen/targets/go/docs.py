@@ -12,7 +12,7 @@ from .types import Types
 
 # A plural noun at the start of a doc goes on with one of these; a verb does not.
 AFTER_NOUNS = frozenset("of that and in for from on at with as 0 kept which".split())  # noqa: SIM905
-DETERMINERS = frozenset("A An The One All Every Its Three Nothing What Whether Which How Why".split())  # noqa: SIM905
+DETERMINERS = frozenset("A An The One More All Every Its Three Nothing What Whether Which How Why".split())  # noqa: SIM905
 QUESTIONS = ("Whether", "What", "Which", "How", "Why")
 
 

@@ -7,11 +7,18 @@ from dataclasses import dataclass, field, replace
 from ...api import NUMBERS, Api, Callback, Enum, Function, Handle, Struct, Value
 from .docs import Docs
 from .layout import call, comment, paragraphs
+from .lookouts import lookouts
 from .names import Names
+from .objects import Objects
 from .options import Options
 from .types import C_TEXT, Types, UnsupportedError
 from .views import GoConstant, GoEnum, GoField, GoHandle, GoMethod, GoStruct, GoTrampoline
 
+# Names of bindings/go/answers.go and tools.go.
+RUNTIME = (
+    "AnswerStream Of NewTool SchemaFormat ToolErrors ToolErrorsReturn ToolErrorsTell ToolOption ToolRun "  # noqa: SIM905
+    "WithMaxRounds WithToolErrors".split()
+)
 THREADS = {
     "shared": "Any number of goroutines may call it at once.",
     "exclusive": "Of two calls at the same time the second one fails at once with [ErrBusy].",
@@ -40,6 +47,10 @@ class Lowering:
         self.types = Types(api, self.names)
         self.docs = Docs(api, self.names, self.types)
         self.options = Options(api, self.names, self.types, self.docs)
+        self.objects = Objects(api, self.names, self.docs)
+        self.lookouts = lookouts(api)
+        self._senders = {f"{route.on}_request" for route in api.routes}
+        self._named = {one.streams: one for one in self.lookouts.values()}
         self._check_names()
 
     # Enums, structs, callbacks
@@ -149,7 +160,10 @@ class Lowering:
             any(not f.fallible and f.returns and not f.static for f in own),
             any(f.returns and f.returns.nullable for f in gives),
             any(v.type.kind == "handle" and v.type.name == handle.name for v in given),
-            any(f.text_generation for f in gives),
+            any(f.text_generation or f.name in self._senders for f in gives),
+            handle.name in self.lookouts,
+            f"{self.prefix}_{self._named[handle.name].id.name}" if handle.name in self._named else "",
+            self.names.method(self._named[handle.name].wake) if handle.name in self._named else "",
             [method for function in own for method in self.methods(function)],
         )
 
@@ -161,6 +175,8 @@ class Lowering:
             return [self._run(function)]
         if function.text_generation:
             return self._texts(function)
+        if any(function is one.wait for one in self.lookouts.values()):
+            return self._wait(function)
         return [self._method(function)]
 
     def _method(self, function: Function) -> GoMethod:
@@ -215,6 +231,12 @@ class Lowering:
             notes.append("When ctx is over, it ends at the next report, with an error that is [ErrCancelled] and that of ctx.")
         elif function.blocking:
             notes.append("ctx is looked at before the call, which cannot be interrupted.")
+        if function.on in self.lookouts and function is self.lookouts[function.on].wait:
+            streams = self.names.public(self.lookouts[function.on].streams)
+            notes.append(
+                f"Goroutines need it not: any number of them can be in [{streams}.Next], where one of them is here for all and "
+                f"takes the names. A program that calls it looks at its streams with [WithTimeout] of 0."
+            )
         return notes
 
     def _prologue(self, function: Function) -> list[str]:
@@ -222,7 +244,9 @@ class Lowering:
         body = []
         if function.on and not function.static:
             body.append(f"defer runtime.KeepAlive({self.names.receiver(function.on)})")
-        if function.blocking:
+        if function.blocking == "cpu" and function.on in self.lookouts:
+            body += ["end, err := turn(ctx)", *self._checked("", "err", self._zeros(function)), "defer end()"]
+        elif function.blocking:
             body += self._checked("err := begin(ctx)", "err", self._zeros(function))
         return body
 
@@ -499,6 +523,9 @@ class Lowering:
         )
         results = [event, "Status", "error"]
         parameters = ["ctx context.Context", "options ...WaitOption"]
+        steps = [GoMethod(step, [], self._signature(function, step, ["timeout C.int32_t"], results), inner)]
+        if function.on in self._named:
+            steps = self._awaited(function, step, results, [line.replace("timeout", "0") for line in inner])
         return [
             GoMethod(name, doc, self._signature(function, name, parameters, results), single),
             GoMethod(
@@ -507,8 +534,54 @@ class Lowering:
                 self._signature(function, "All", ["ctx context.Context"], [f"iter.Seq2[{event}, error]"]),
                 every,
             ),
-            GoMethod(step, [], self._signature(function, step, ["timeout C.int32_t"], results), inner),
+            *steps,
         ]
+
+    def _awaited(self, function: Function, step: str, results: list[str], poll: list[str]) -> list[GoMethod]:
+        """The step of a stream that its parent names: it polls, and waits for its name in between."""
+        lookout, receiver = self._named[function.on], self.names.receiver(function.on)
+        event, parent = results[0], f"{receiver}.{self.names.private(lookout.wait.on)}"
+        body = [
+            f"if !{receiver}.place.Take() {{",
+            f'\treturn {event}{{}}, StatusWaiting, busy("{function.on.replace("_", " ")}")',
+            "}",
+            f"defer {receiver}.place.Free()",
+            f"var item {event}",
+            "var status Status",
+            "var failed error",
+            f"err := {parent}.lookout.Await(&{receiver}.place, int32(timeout), func() bool {{",
+            f"\titem, status, failed = {receiver}.poll()",
+            "\treturn status != StatusWaiting || failed != nil",
+            f"}}, {parent}.named)",
+            "if err == nil {",
+            "\terr = failed",
+            "}",
+            "return item, status, err",
+        ]
+        return [
+            GoMethod(step, [], self._signature(function, step, ["timeout C.int32_t"], results), body),
+            GoMethod("poll", [], self._signature(function, "poll", [], results), poll),
+        ]
+
+    def _wait(self, function: Function) -> list[GoMethod]:
+        """The call that names streams: the public one, and the one for those who read them."""
+        receiver, name = self.names.receiver(function.on), "named"
+        public = [
+            *self._prologue(function),
+            *self.options.groups[function.name].lines,
+            self._watch(function),
+            f"ids, err := {receiver}.{name}(int32(args.{self.names.private(function.params[0].name)}))",
+            "if err == nil && len(ids) == 0 {",
+            "\terr = begin(ctx) // it may be why the call was woken",
+            "}",
+            "return ids, err",
+        ]
+        private = [
+            f"defer runtime.KeepAlive({receiver})",
+            *self._fallible(replace(function, blocking=""), [f"{receiver}.c", "C.int32_t(timeoutMs)"]),
+        ]
+        signature = self._signature(function, name, ["timeoutMs int32"], self.results(function))
+        return [replace(self._method(function), body=public), GoMethod(name, [], signature, private)]
 
     def _run(self, function: Function) -> GoMethod:
         self._check_stream(function)
@@ -688,6 +761,8 @@ class Lowering:
         for name in ("Error", "ErrorCode", "Status", "WaitOption", "WithTimeout", "ABIVersion", "LiveObjects"):
             take(name, "the runtime")
         api = self.api
+        for name in RUNTIME if api.routes else ():
+            take(name, "the runtime")
         for kinds in (api.enums, api.handles, api.callbacks):
             for name in kinds:
                 take(self.names.public(name), name)
@@ -702,6 +777,8 @@ class Lowering:
                 take(self.names.method(function), function.name)
         for group in self.options.groups.values():
             take(group.interface, group.method)
+        for name in self.objects.types():
+            take(name, f"the object {name}")
         for option in self.options.options:
             take(option.name, option.name)
         for union in self.options.unions:

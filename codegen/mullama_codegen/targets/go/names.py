@@ -10,7 +10,7 @@ from ...languages import LANGUAGES
 
 # Words that Go writes in capitals throughout.
 INITIALISMS = frozenset(
-    "abi api bos bpe cls cpu eos eot fim gpu id ids io json kv nl rpc rwkv spm swa ugm utf8 wpm xtc".split()  # noqa: SIM905
+    "abi api bos bpe cls cpu eos eot fim gpu id ids io json kv nl rpc rwkv spm swa ugm url utf8 wpm xtc".split()  # noqa: SIM905
 )
 # Packages that generated code imports, and what it calls its own variables: a parameter cannot have their names.
 PACKAGES = frozenset("context iter json runtime time unsafe callback interrupt".split())  # noqa: SIM905

@@ -43,7 +43,7 @@ class Options:
         functions = [function for function in api.functions if any(map(self.is_option, self.optional(function)))]
         bases = [self._base(function) for function in functions]
         for function, base in zip(functions, bases, strict=True):
-            if bases.count(base) > 1:
+            if bases.count(base) > 1 or base == "Wait":  # WaitOption is the runtime's
                 base = names.public(function.on) + base
             self._add_group(function, base)
         self.options: list[GoOption] = []
@@ -220,6 +220,8 @@ class Options:
         struct = uses[0].struct
         owners = {f.name for f in self.api.functions for v in f.params if v.type.name == struct} if struct else set()
         union = self.names.public(struct.removesuffix("_options")) if functions == owners else name.removeprefix("With")
+        if any(group.interface == f"{union}Option" for group in self.groups.values()):
+            union = f"Any{union}"
         interfaces = [self.groups[use.function.name].interface for use in uses]
         found = GoUnion(
             f"{union}Option",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...api import Api, Function
+from ...api import Api, Function, Route
 from .layout import comment
 from .lower import Lowering
 
@@ -17,6 +17,11 @@ def signature(api: Api, function: Function) -> str:
     groups = [one.type.name.removesuffix("_options") for one in given if one.type.kind == "options"]
     alone += [f"the options of {' and '.join(groups)}"] if groups else []
     return "\n".join([*lines, *comment(", ".join(alone))])
+
+
+def route(api: Api, route: Route) -> str:
+    """The methods that send a request: for the whole answer, and for a stream."""
+    return "\n".join(method.signature for method in _lowering(api).objects.route(route))
 
 
 def _lowering(api: Api) -> Lowering:

@@ -27,6 +27,9 @@ class GoHandle:
     may_be_absent: bool  # some function gives none of it
     is_argument: bool
     is_released: bool  # a text function frees it at once
+    names_streams: bool  # see lookouts.py
+    id_function: str  # of a stream that is named; "" for others
+    wake: str
     methods: list[GoMethod]
 
 
@@ -61,6 +64,24 @@ class GoStruct:
     c_name: str
     doc: list[str]
     fields: list[GoField]
+
+
+@dataclass(frozen=True)
+class GoMember:
+    """A field of a JSON object."""
+
+    name: str
+    type: str
+    tag: str  # of encoding/json; "" for none
+    doc: list[str]
+
+
+@dataclass(frozen=True)
+class GoObject:
+    name: str
+    doc: list[str]
+    members: list[GoMember]
+    methods: list[GoMethod]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isinf, isnan
+from typing import Any
 
-from ...api import NUMBERS, Api, Function, Struct, Type, Value
+from ...api import NUMBERS, Api, Function, Handle, Struct, Type, Value
 from ..c import layout as c_layout
 from ..c.types import element, scalar, variables
 from .names import Names, UnsupportedError
@@ -34,6 +35,7 @@ class Operation:
     zero: str = ""
     stop: str = ""
     keep: str = ""  # copies what the library only lends
+    computes: bool = False  # on a shared handle: its workers are not taken by any number of calls
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,10 @@ class Native:
                 found.append((f"{c_name}.{member.name}", f"offsetof({c_name}, {member.name})"))
         return found
 
+    def working(self) -> set[str]:
+        """The handles for which the library works on threads of its own: whoever ends has to close them."""
+        return {waiter.on for handle in self.api.handles.values() if (waiter := waiter_of(handle, self.api))}
+
     # Structs and callbacks
 
     def options(self, struct: Struct) -> Shape:
@@ -156,6 +162,8 @@ class Native:
         operation = self.names.operation(function)
         if not function.blocking:
             yield self.names.native(function), f"call<{operation}>"
+        elif is_named(function, self.api):
+            yield self.names.native(function), f"call<Polled<{operation}>>"
         elif makes_handle(function):
             yield self.names.native(function), f"call<{operation}>"
             yield self.names.native(function, "_async"), f"task<{operation}>"
@@ -217,7 +225,7 @@ class Native:
                 raise UnsupportedError(f"{function.name}: a callback on a function that cannot fail")
             if function.blocking and has_self:
                 raise UnsupportedError(f"{function.name}: a callback on a blocking method")
-        view: dict[str, str] = {}
+        view: dict[str, Any] = {}
         result: list[str] = []
         returns = function.returns
         if function.stream_of or function.run_of:
@@ -231,7 +239,8 @@ class Native:
                     "if (status == waiting_status) return make.undefined();",
                     f"return status == item_status ? make_{function.stream_of}(make, out) : make.null();",
                 ]
-                view["keep"] = f"keep_{function.stream_of}(arena, out);"
+                if not is_named(function, self.api):
+                    view["keep"] = f"keep_{function.stream_of}(arena, out);"
                 arguments += ["timeout", "&out", "&status"]
             else:
                 result = ["return make.enumeration(status, status_names);"]
@@ -256,7 +265,9 @@ class Native:
             result = [f"return {self._made(returns, out, 'out.len')};"]
             if has_self:
                 view["zero"] = f"return !{out};"
-        if function.cancel:
+        if function.blocking == "cpu" and has_self and self.api.handles[function.on].thread == "shared":
+            view["computes"] = True
+        if function.cancel and not is_named(function, self.api):
             view["stop"] = f"lib.{self.names.symbol(function.cancel)}(self);"
         passed = [*(["self"] if has_self else []), *arguments, *(["err"] if function.fallible else [])]
         target = "return " if function.fallible else ""
@@ -422,7 +433,7 @@ class CallShape:
     """How JavaScript passes the parameters of a function."""
 
     required: tuple[Value, ...]
-    first: Value | None  # the only positional parameter of a function that needs none
+    first: Value | None  # a positional parameter that may be left out
     named: tuple[Value, ...]  # in the object at the end
     options: tuple[Value, ...]  # whose fields stand in that object too
     timed: bool
@@ -447,7 +458,8 @@ def shape_of(function: Function) -> CallShape:
         else:
             required.append(value)
     first = None
-    if not required and named and named[0].type.kind not in ("bool", "callback", "handle"):
+    is_lone_json = not options and [value.type.kind for value in named] == ["json"]
+    if is_lone_json or (not required and named and named[0].type.kind not in ("bool", "callback", "handle")):
         first = named.pop(0)
     timed = bool(function.stream_of) or function.run_of
     return CallShape(tuple(required), first, tuple(named), tuple(options), timed, is_cancellable(function))
@@ -460,6 +472,20 @@ def may_be_null(value: Value) -> bool:
 def is_cancellable(function: Function) -> bool:
     """Whether a signal can end its promise: through a cancel function, or a callback that can stop the call."""
     return bool(function.blocking) and (bool(function.cancel) or any(value.type.kind == "callback" for value in function.params))
+
+
+def waiter_of(handle: Handle, api: Api) -> Function | None:
+    """What names the streams of a kind that have something: `wait` of the handle that they keep alive, with their `id`."""
+    methods = {one.method: one for one in api.functions if one.on == handle.name}
+    if "id" not in methods or not any(one.stream_of for one in methods.values()):
+        return None
+    waits = (one for one in api.functions if one.on == handle.keeps_alive and one.method == "wait" and one.cancel)
+    return next((one for one in waits if one.returns and one.returns.type.item == "i32"), None)
+
+
+def is_named(function: Function, api: Api) -> bool:
+    """Whether a stream's next item is polled once its waiter has named the stream, so that no thread waits in it."""
+    return bool(function.stream_of) and waiter_of(api.handles[function.on], api) is not None
 
 
 def makes_handle(function: Function) -> bool:

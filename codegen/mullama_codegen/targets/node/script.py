@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ...api import NUMBERS, Api, Enum, Function, Handle, Struct, Value
 from .docs import WIDTH, Docs, comment, quoted
 from .names import Names, UnsupportedError
-from .native import CallShape, makes_handle, may_be_null, shape_of
+from .native import CallShape, is_named, makes_handle, may_be_null, shape_of, waiter_of
 
 SPANS = {"i32": ("IntegerArray", "Int32Array"), "f32": ("NumberArray", "Float32Array"), "u8": ("IntegerArray", "Uint8Array")}
 PLAIN = {  # kind -> type as a parameter, type as a result
@@ -30,7 +30,7 @@ PLAIN = {  # kind -> type as a parameter, type as a result
 }
 RUNTIME = (
     *("ADOPT", "HANDLE", "PARENT", "abortable", "complete", "copiedFloat32Array", "copiedInt32Array", "copiedUint8Array"),
-    *("deprecated", "optionsOf", "pathOf", "stream", "within"),
+    *("READ", "ask", "deprecated", "named", "optionsOf", "pathOf", "stream", "within"),
 )
 
 
@@ -57,6 +57,12 @@ class Class:
     event: str
     refusal: str
     modules: list[str]  # of other classes that it makes
+    waiter: list[tuple[str, str]]  # what the runtime calls to read a stream without a thread of its own; see waiter_of
+    has_routes: bool
+
+    @property
+    def base(self) -> str:
+        return "PumpedStream" if self.waiter else "Handle"
 
 
 @dataclass(frozen=True)
@@ -189,9 +195,9 @@ class Script:
     def functions(self) -> list[Member]:
         return [member for function in self.api.functions if not function.on for member in self.members(function)]
 
-    def handle(self, handle: Handle) -> Class:
+    def handle(self, handle: Handle, asking: list[Member]) -> Class:
         own = [function for function in self.api.functions if function.on == handle.name]
-        members = [member for function in own for member in self.members(function)]
+        members = [*(member for function in own for member in self.members(function)), *asking]
         parent = self.names.plain(handle.keeps_alive) if handle.keeps_alive else ""
         taken = Counter([one.name for one in members] + ["close", "closed"] + ([parent] if parent else []))
         for name, count in taken.items():
@@ -213,7 +219,19 @@ class Script:
             self.names.type(events[0].stream_of) if events else "",
             "" if has_constructor else f"a {self.names.type(handle.name)} comes from {' or '.join(map(self.names.creator, made))}",
             [name for name in self.modules(own) if name != handle.name],
+            self._waiter(handle, own),
+            bool(asking),
         )
+
+    def _waiter(self, handle: Handle, own: list[Function]) -> list[tuple[str, str]]:
+        waiter = waiter_of(handle, self.api)
+        if not waiter:
+            return []
+        symbols = {one.name: one for one in self.api.functions}
+        found = [("id", next(one for one in own if one.method == "id"))]
+        stream = next(one for one in own if one.stream_of)
+        found += [("next", stream), ("wait", waiter), ("wake", symbols[waiter.cancel])]
+        return [(name, self.names.native(one)) for name, one in found]
 
     @staticmethod
     def modules(functions: Iterable[Function]) -> list[str]:
@@ -274,14 +292,20 @@ class Script:
         ending = "_async" if makes_handle(function) else ""
         control = "control" if shape.cancellable else "undefined"
         call = self._call(function, [*self._passed(shape), control], ending)
-        if shape.cancellable:
+        if is_named(function, self.api):
+            call = "this[READ](options)"
+        elif shape.cancellable:
             given = f"optionsOf({self._names(shape)[0]}, options)" if shape.first else "options"
             call = f"abortable({given}, (control) => {call})"
         if function.stream_of:
             call = f"within(await {call})"
         elif makes_handle(function):
             call = self._adopted(function, f"await {call}")
-        code = [f"{self._head(function, name, 'async ')}({', '.join(self._names(shape))}) {{", f"  return {call};", "}"]
+        body = [f"return {call};"]
+        if any(waiter_of(one, self.api) is function for one in self.api.handles.values()):
+            start, _, end = f"const ids = await {call[:-1]}".partition(" => ")
+            body = [f"{start} =>", f"  {end},", ");", "return named(this, ids);"]
+        code = [f"{self._head(function, name, 'async ')}({', '.join(self._names(shape))}) {{", *(f"  {line}" for line in body), "}"]
         result = "Promise<" + self._promise_of(function) + ">"
         notes = "As the constructor, without blocking the event loop." if function.constructor else (
             f"As `{name.removesuffix('Async')}()`, without blocking the event loop." if makes_handle(function) else "")  # fmt: skip
@@ -439,6 +463,6 @@ def is_path(value: Value) -> bool:
 def imports(members: list[Member], given: list[str]) -> list[str]:
     """The statement that takes what a module's code uses of the runtime."""
     code = "\n".join(line for member in members for line in member.code)
-    names = sorted({*given, *(name for name in RUNTIME if re.search(rf"\b{name}\b[(\]]", code))})
+    names = sorted({*given, *(name for name in RUNTIME if re.search(rf"(?<=[ \[(]){name}[(\]]", code))})
     line = f"const {{ {', '.join(names)} }} = require('./binding');"
     return [line] if len(line) <= WIDTH else ["const {", *(f"  {name}," for name in names), "} = require('./binding');"]

@@ -12,14 +12,16 @@ from ...api import Api
 from ...messages import SpecError
 from ...render import MARK, environment, render
 from .declarations import declarations
+from .layout import comment
 from .lower import Lowering
+from .routes import Routes
 from .types import UnsupportedError
 
 NAME = "php"
 supports = frozenset(
     "bool i32 i64 u32 u64 f32 f64 size str json bytes span list map enum flags struct options handle callback "  # noqa: SIM905
     "shared exclusive keeps_alive nullable unset nested_options handle_in_options static constructor property "
-    "blocking any_thread stream run_of text_generation deprecated".split()
+    "blocking any_thread stream run_of text_generation deprecated object route".split()
 )
 # Classes of the hand-written runtime that generated code may name; see _imports.
 RUNTIME = {
@@ -27,6 +29,7 @@ RUNTIME = {
     "Binding": "Mullama\\Runtime\\Binding",
     "Callback": "Mullama\\Runtime\\Callback",
     "Handle": "Mullama\\Runtime\\Handle",
+    "JsonObject": "Mullama\\Runtime\\JsonObject",
     "Text": "Mullama\\Runtime\\Text",
     "TextGeneration": "Mullama\\Runtime\\TextGeneration",
     "Floats": "Mullama\\Floats",
@@ -72,6 +75,17 @@ def _files(api: Api) -> dict[str, str]:
             php(names.type(struct.name), "record.php.j2", record=lowering.record(struct))
     for handle in api.handles.values():
         php(names.type(handle.name), "handle.php.j2", one=lowering.handle(handle))
+    if api.routes:
+        routes = Routes(api, names, lowering.docs)
+        for one in routes.objects():
+            php(one.name, "object.php.j2", one=one)
+        php("Requests", "requests.php.j2", requests=routes.requests())
+        for on in {route.on: None for route in api.routes}:
+            about = comment(
+                [f"The requests of {{@see {names.type(on)}}}, a method for each route."], routes.shapes(), 0
+            )
+            name = f"{names.type(on)}Routes"
+            php(name, "routes.php.j2", trait=name, about=about, senders=routes.senders(on))
     php(names.namespace, "functions.php.j2", functions=lowering.functions())
     php("Options", "options.php.j2", options=[lowering.options(struct) for struct in structs if struct.is_options])
     php("Functions", "short_functions.php.j2", functions=lowering.short_functions())

@@ -21,6 +21,11 @@ def declaration(head: str, items: list[str], tail: str, indent: int) -> str:
     return text + (" {" if "\n" in text else "\n{")
 
 
+def broken(line: str, indent: int) -> str:
+    """A statement, or an argument, with the branches of its `? :` on lines of their own where it would not fit."""
+    return line if indent + len(line) <= WIDTH else line.replace(" ? ", "\n    ? ").replace(" : ", "\n    : ")
+
+
 def comment(paragraphs: list[str], tags: list[str], indent: int) -> str:
     """A doc comment, unindented; `indent` is where it will stand. A tag is one line, continued with a deeper margin."""
     lines: list[str] = []

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...api import NUMBERS, Api, Enum, Function, Handle, Struct, Value
 from .docs import Docs
-from .layout import comment, declaration, fit, quoted
+from .layout import broken, comment, declaration, fit, quoted
 from .names import Names
 from .types import Types, UnsupportedError
 from .views import (
@@ -21,12 +21,14 @@ from .views import (
     PhpProperty,
     PhpRecord,
     PhpTrampoline,
+    PhpWait,
 )
 
 INDENT = 4  # of a method
 BODY = 8  # of its statements
 LOCALS = frozenset("c call err ffi found keep milliseconds options out outLen outStatus".split())  # noqa: SIM905
 STATUS_PLACE = "$outStatus = clone Native::$i32;"
+WAIT = "wait_ms"  # the parameter of a blocking function that limits how long one call may wait
 
 
 class Lowering:
@@ -139,6 +141,7 @@ class Lowering:
             self.names.plain(parent) if parent else "",
             self.names.type(parent) if parent else "",
             f" implements {', '.join(interfaces)}" if interfaces else "",
+            f"{self.names.type(handle.name)}Routes" if any(one.on == handle.name for one in self.api.routes) else "",
             self.method(constructors[0]) if constructors else None,
             methods,
         )
@@ -153,6 +156,9 @@ class Lowering:
             raise UnsupportedError(f"{function.name}: parameters on a stream function")
         on_object = bool(function.on) and not function.static
         setup, given, callback = self._inputs(function)
+        wait = self._wait(function, result)
+        if wait:
+            kind, given = "wait", ["$milliseconds"]
         arguments = ["$this->handle"] * on_object + given + extra
         if function.fallible:
             places.append("$err = clone Native::$error;")
@@ -171,8 +177,8 @@ class Lowering:
         head, tail, indent = f"${local} = ", ";", BODY
         if callback:
             head, tail, indent = f"${local} = $call->run(fn (): int => ", ");", BODY
-        elif kind in ("stream", "run"):
-            indent = BODY + 4
+        elif kind in ("stream", "run", "wait"):
+            indent = BODY + (8 if wait and wait.release else 4)
         elif not function.fallible:
             direct = kind == "direct"
             head = "return " if direct else "$value = " if function.returns else ""
@@ -187,11 +193,13 @@ class Lowering:
             kind="plain" if kind == "direct" else kind,
             comment=self.docs.function(function, kind, parameters, self._returned(function, kind, True), INDENT),
             declaration=self._declaration(function, kind, parameters),
-            setup=[*setup, *places],
+            setup=setup if wait else [*setup, *places],
+            places=places,
             call=f"{head}{c_call}{tail}",
             result=result,
             local=local,
             callback=callback,
+            wait=wait,
             event=self.names.type(function.stream_of) if function.stream_of else "",
             deprecated=quoted(self._plain_text(function.deprecated)) if function.deprecated else "",
             derived=self._derived(function, parameters),
@@ -319,9 +327,11 @@ class Lowering:
             call = fit(f"$keep[] = ${name} = self::{self.names.plain(struct.name)}(", ["$keep", *inner], ");", BODY)
             return [*call.split("\n"), f"{member} = \\FFI::addr(${name}[0]);"]
         if not value.type.is_sequence:
-            return [f"{member} = {self.types.into(value, name)};"]
+            line = f"{member} = {self.types.into(value, name)};"
+            return broken(line, BODY).split("\n")
         lines, data, length = self.types.sequence(replace(value, nullable=False), name)
-        lines += [f"{member} = Native::keep($keep, {data});", f"{member}_len = {length};"]
+        lines += fit(f"{member} = Native::keep(", ["$keep", data], ");", BODY).split("\n")
+        lines.append(f"{member}_len = {length};")
         if not value.nullable:
             return lines
         return [f"if (${name} !== null) {{", *(f"    {line}" for line in lines), "}"]
@@ -365,6 +375,20 @@ class Lowering:
             return "fallible", places, ["$out", "$outLen"], [f"return {expression};"]
         free = f"Native::$ffi->{self.api.prefix}_free($out[0]);"
         return "fallible", places, ["$out", "$outLen"], [f"$found = {expression};", free, "", "return $found;"]
+
+    def _wait(self, function: Function, result: list[str]) -> PhpWait | None:
+        """How a blocking function spends the milliseconds that it may wait: in slices, between which signals are handled."""
+        value = function.returns
+        if not function.blocking or all(one.name != WAIT for one in function.params):
+            return None
+        if len(function.params) != 1 or value is None or not (value.type.kind == "bool" or value.type.is_sequence):
+            raise UnsupportedError(
+                f"{function.name}: {WAIT} beside other parameters, or without a result that may be empty"
+            )
+        limit = self.types.into(function.params[0], self.names.plain(WAIT))
+        if value.type.kind == "bool":
+            return PhpWait(limit, f"$found = {result[0].removeprefix('return ')}", "", "$found")
+        return PhpWait(limit, result[0], result[1], "$found !== []")
 
     def _direct(self, function: Function, call: str) -> str:
         """The call inside the expression that makes its value."""

@@ -22,7 +22,7 @@ class PhpMethod:
     """A function or method. `kind` is the template macro that writes its body."""
 
     name: str
-    kind: str  # plain, fallible, callback, stream, run
+    kind: str  # plain, fallible, callback, stream, run, wait
     comment: str
     declaration: str
     setup: list[str]
@@ -30,10 +30,22 @@ class PhpMethod:
     result: list[str]
     local: str = "code"  # what the code of a fallible function or the value of another is called
     callback: str = ""
+    places: list[str] = field(default_factory=list)  # statements that make the places of results
+    wait: PhpWait | None = None
     event: str = ""
     fields: list[str] = field(default_factory=list)
     deprecated: str = ""
     derived: list[PhpDerived] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PhpWait:
+    """How a wait is spent."""
+
+    limit: str  # its milliseconds
+    result: str  # the statement that makes a result
+    release: str  # the one that frees it, also where a handler of a signal threw; "": nothing to free
+    ended: str  # whether the result ends the wait
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,7 @@ class PhpClass:
     parent: str
     parent_type: str
     implements: str
+    routes: str  # the trait with its requests; "": it has none
     constructor: PhpMethod | None
     methods: list[PhpMethod]
 

@@ -10,6 +10,7 @@ from ...render import MARK, environment, render
 from .imports import imports
 from .layout import WIDTH
 from .lower import Lowering
+from .routes import Routes
 from .types import UnsupportedError
 
 UNTYPED = "# mypy: disable-error-code=no-any-return"  # cffi's objects have no types
@@ -17,7 +18,7 @@ NAME = "python"
 supports = frozenset(
     "bool i32 i64 u32 u64 f32 f64 size str json bytes span list map enum flags struct options handle callback "  # noqa: SIM905
     "shared exclusive keeps_alive nullable unset nested_options handle_in_options static constructor property "
-    "blocking any_thread stream run_of text_generation deprecated".split()
+    "blocking any_thread stream run_of text_generation deprecated object route".split()
 )
 
 
@@ -45,6 +46,12 @@ def _files(api: Api) -> dict[str, str]:
     folder = "bindings/python/src" if api.folder == "abi" else f"bindings/python/tests/{api.name}_binding"
     outputs = {}
 
+    routes = Routes(api, names, lowering.docs)
+    types |= dict.fromkeys(routes.type_names(), ".objects")
+    owners = {handle.name: routes.senders(handle.name) for handle in api.handles.values()}
+    mixins = {name: f"{names.type(name)}Routes" for name, senders in owners.items() if senders}
+    types |= dict.fromkeys(mixins.values(), ".routes")
+
     def module(name: str, template: str, **view: object) -> None:
         body = render(templates, template, api=api, names=names, upper=upper, text=lowering.docs.text, **view)
         doc, _, code = body.partition("\n")
@@ -64,8 +71,13 @@ def _files(api: Api) -> dict[str, str]:
         module("callbacks", "callbacks.py.j2", trampolines=lowering.trampolines())
     module("functions", "functions.py.j2", functions=functions)
     for handle in api.handles.values():
-        module(names.plain(handle.name), "handle.py.j2", one=lowering.handle(handle))
-    public = dict(types)
+        base = f"{mixins[handle.name]}, Handle" if handle.name in mixins else "Handle"
+        module(names.plain(handle.name), "handle.py.j2", one=lowering.handle(handle), base=base)
+    if api.routes:
+        module("objects", "objects.py.j2", requests=routes.request_types(), answers=routes.answer_types())
+        views = [{"name": mixin, "owner": names.type(name), "senders": owners[name]} for name, mixin in mixins.items()]
+        module("routes", "routes.py.j2", routes=views)
+    public = {name: module_name for name, module_name in types.items() if module_name != ".routes"}
     public |= {function.name: ".functions" for function in functions}
     public |= {f"{function.name}_async": ".functions" for function in functions if function.twin}
     public |= {"abi_version": "._library", "live_objects": "._library"}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
+
+from .layout import WIDTH
 
 RUNTIME = {
     "annotations": "__future__",
@@ -10,7 +13,16 @@ RUNTIME = {
     "AsyncIterator": "collections.abc",
     "Iterable": "collections.abc",
     "Iterator": "collections.abc",
+    "Mapping": "collections.abc",
     "Any": "typing",
+    "Literal": "typing",
+    "TypedDict": "typing",
+    "overload": "typing",
+    "Unpack": "typing_extensions",
+    "Answer": ".._answers",
+    "AnswerStream": ".._answers",
+    "MAX_ROUNDS": ".._tools",
+    "ToolErrors": ".._tools",
     "interruptible": ".._async",
     "twin": ".._async",
     "constructor_twin": ".._async",
@@ -40,7 +52,20 @@ RUNTIME = {
     "closed": ".errors",
     "failure": ".errors",
 }
-ORDER = ("collections.abc", "typing", "..", ".._async", ".._convert", ".._native", ".._runtime", ".._text", ".")
+ORDER = (
+    "collections.abc",
+    "typing",
+    "typing_extensions",
+    "..",
+    ".._answers",
+    ".._async",
+    ".._convert",
+    ".._native",
+    ".._runtime",
+    ".._text",
+    ".._tools",
+    ".",
+)
 
 
 def imports(body: str, types: dict[str, str]) -> str:
@@ -63,30 +88,32 @@ def imports(body: str, types: dict[str, str]) -> str:
         name
         for name in needed
         if name not in loaded
-        and needed[name].startswith(".")
-        and name in types
-        and types[name] not in (".enums", ".structs")
+        and (needed[name] == "typing_extensions" or types.get(name, ".enums") not in (".enums", ".structs"))
     }
     if typing_only:
         needed["TYPE_CHECKING"] = "typing"
-    blocks = _lines({name: module for name, module in needed.items() if name not in typing_only}, "convert" in loaded)
+    whole = [name for name in ("answers", "convert") if name in loaded]
+    blocks = _lines({name: module for name, module in needed.items() if name not in typing_only}, whole)
     if typing_only:
-        lines = _lines({name: needed[name] for name in typing_only}, False)[0]
-        blocks.append(["if TYPE_CHECKING:", *(f"    {line}" for line in lines)])
+        found = _lines({name: needed[name] for name in typing_only}, [])
+        lines = "\n\n".join("\n".join(block) for block in found).split("\n")
+        blocks.append(["if TYPE_CHECKING:", *(f"    {line}".rstrip() for line in lines)])
     return "\n\n".join(["from __future__ import annotations", *("\n".join(block) for block in blocks if block)])
 
 
-def _lines(needed: dict[str, str], convert: bool) -> list[list[str]]:
+def _lines(needed: dict[str, str], whole: Sequence[str]) -> list[list[str]]:
     modules: dict[str, list[str]] = {}
     for name, module in needed.items():
         modules.setdefault(module, []).append(name)
     standard: list[str] = []
     local: list[str] = []
     for module in sorted(modules, key=_rank):
-        line = f"from {module} import {', '.join(sorted(modules[module], key=_case))}"
+        found = sorted(modules[module], key=_case)
+        line = f"from {module} import {', '.join(found)}"
+        if len(line) > WIDTH - 4:  # a block of type checking is indented
+            line = "\n".join([f"from {module} import (", *(f"    {name}," for name in found), ")"])
         (local if module.startswith(".") else standard).append(line)
-    if convert:
-        local.insert(0, "from .. import _convert as convert")
+    local[:0] = [f"from .. import _{name} as {name}" for name in whole]
     return [block for block in (standard, local) if block]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ...api import Api, Function
+from ...api import Api, Function, Route
 from .lower import Lowering
+from .routes import Routes
 
 
 def signature(api: Api, function: Function) -> str:
@@ -33,3 +34,10 @@ def signature(api: Api, function: Function) -> str:
     ways = function.text_generation
     results = {ways.start: result, ways.whole: "Completion", ways.pieces: "TextStream"}
     return "\n".join(f"{receiver}.{name}({arguments}) -> {kind}" for name, kind in results.items())
+
+
+def route(api: Api, route: Route) -> str:
+    """The method that sends a request, and what it gives; a twin with `_async` stands beside each."""
+    lowering = Lowering(api)
+    routes = Routes(api, lowering.names, lowering.docs)
+    return f"{lowering.names.plain(route.on)}.{routes.declaration(route)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ... import references
-from ...api import Api, Area, Function, Struct, Value
+from ...api import Api, Area, Function, Object, ObjectField, Route, Struct, Value
 from ...render import MARK, environment, render
 from ..c import signatures as c
 from ..c import supports as supports
@@ -38,7 +39,7 @@ class Entry:
 @dataclass(frozen=True)
 class Page:
     area: Area
-    declarations: dict[str, list[tuple[str, str]]]  # function → language and its declaration, escaped
+    declarations: dict[str, list[tuple[str, str]]]  # function or route → language and its declaration, escaped
 
 
 def files(api: Api) -> dict[str, str]:
@@ -52,12 +53,19 @@ def files(api: Api) -> dict[str, str]:
     outputs = {f"{FOLDER}/README.md": render(templates, "index.md.j2", **view)}
     for area in api.areas:
         declarations = {function.name: _declarations(api, function) for function in area.functions}
+        declarations |= {route.name: _routes(api, route) for route in area.routes}
         outputs[f"{FOLDER}/{area.name}.md"] = render(templates, "area.md.j2", page=Page(area, declarations), **view)
     return outputs
 
 
 def _declarations(api: Api, function: Function) -> list[tuple[str, str]]:
     return [(name, html.escape(module.signature(api, function))) for name, module in LANGUAGES.items()]
+
+
+def _routes(api: Api, route: Route) -> list[tuple[str, str]]:
+    return [
+        (name, html.escape(module.route(api, route))) for name, module in LANGUAGES.items() if hasattr(module, "route")
+    ]
 
 
 class _Words:
@@ -68,7 +76,7 @@ class _Words:
         self.places = {
             thing.name: area.name
             for area in api.areas
-            for things in (area.enums, area.structs, area.callbacks, area.handles, area.functions)
+            for things in (area.enums, area.structs, area.callbacks, area.handles, area.functions, area.objects)
             for thing in things
         }
 
@@ -78,7 +86,9 @@ class _Words:
         return references.spell(line, self._link).replace("|", "&#124;")
 
     def entry(self, value: Value) -> Entry:
-        return Entry(value.name, self.type(value), self._default(value), self.text(" ".join([value.doc, *self._facts(value)])))
+        return Entry(
+            value.name, self.type(value), self._default(value), self.text(" ".join([value.doc, *self._facts(value)]))
+        )
 
     def type(self, value: Value) -> str:
         """The description's word, with what it may be besides."""
@@ -94,6 +104,34 @@ class _Words:
 
     def fields(self, struct: Struct) -> list[Entry]:
         return [self.entry(value) for value in struct.fields]
+
+    def members(self, one: Object) -> list[Entry]:
+        """The fields of a JSON object, then its shortcuts."""
+        fields = [
+            Entry(field.name, self._shape(field), "may be left out" if field.optional else "", self._member(field))
+            for field in one.fields
+        ]
+        shortcuts = [
+            Entry(short.name, f"`{'.'.join(map(str, short.path))}`", "", self.text(short.doc))
+            for short in one.shortcuts
+        ]
+        return fields + shortcuts
+
+    def _member(self, field: ObjectField) -> str:
+        facts = [field.doc, *([f"In {field.unit}."] if field.unit else [])]
+        if field.values:
+            facts.append(f"One of {', '.join(field.values)}.")
+        if field.min is not None and field.max is not None:
+            facts.append(f"{field.min} to {field.max}.")
+        if field.max_size:
+            facts.append(f"At most {field.max_size} {'bytes' if field.shape.kind == 'str' else 'entries'}.")
+        return self.text(" ".join(facts))
+
+    def _shape(self, field: ObjectField) -> str:
+        """The description's word, with a link where an object is named."""
+        word = html.escape(str(field.shape), quote=False).replace("|", "&#124;")
+        names = [name for name in re.findall(r"\w+", str(field.shape)) if name in self.places]
+        return f"[`{word}`]({self.places[names[0]]}.md#{names[0]})" if names else f"`{word}`"
 
     def _link(self, name: str) -> str:
         head = name.partition(".")[0]

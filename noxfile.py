@@ -38,8 +38,8 @@ QUESTION = "What is a library, in one short paragraph?"
 # What the tests compare with: llama.cpp's own programs, from the same build.
 REFERENCE_TOOLS = ["llama-completion"]
 # Tests of the library's own objects (abi/cmake/object_tests.cmake).
-OBJECT_TESTS = ["backend-abort-test"]
-BENCHMARK_TOOLS = ["llama-bench", "llama-completion"]
+OBJECT_TESTS = ["backend-abort-test", "engine-fault", "engine-parse"]
+BENCHMARK_TOOLS = ["llama-bench", "llama-completion", "llama-batched-bench", "llama-server"]
 
 nox.options.sessions = ["test"]
 
@@ -251,7 +251,7 @@ def go(session: nox.Session) -> None:
             session.run("go", "vet", "./...", env=environment, external=True)
             session.run("go", "test", "-count=1", "./...", env=environment, external=True)
     with session.chdir("bindings/go/tests"):
-        session.run("go", "test", "-race", "-count=1", "./fixture", env=environment, external=True)
+        session.run("go", "test", "-race", "-short", "-count=1", "./fixture", "./engine", env=environment, external=True)
 
 
 @nox.session(python=False)

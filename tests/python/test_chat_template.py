@@ -222,7 +222,7 @@ def test_a_template_of_the_collection_takes_tools(collected: Path, llama: mullam
         try:
             return llama.apply_chat_template(CHAT, chat_template=collected.read_text(encoding="utf-8"), tools=TOOLS)
         except mullama.Error as error:
-            assert error.code is ErrorCode.TEMPLATE_FAILED and len(error.message) > 40
+            assert error.code in (ErrorCode.TEMPLATE_FAILED, ErrorCode.UNSUPPORTED) and len(error.message) > 40
             return error.message
 
     first = outcome()

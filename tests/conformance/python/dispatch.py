@@ -126,6 +126,50 @@ GENERATE_OPTIONS: dict[str, Any] = {
     "sequence": ("sequence", as_is),
 }
 
+ENGINE_OPTIONS: dict[str, Any] = {
+    "mode": ("mode", as_is),
+    "n_ctx": ("n_ctx", as_is),
+    "n_slots": ("n_slots", as_is),
+    "n_batch": ("n_batch", as_is),
+    "n_ubatch": ("n_ubatch", as_is),
+    "prefill_chunk": ("prefill_chunk", as_is),
+    "n_threads": ("n_threads", as_is),
+    "n_threads_batch": ("n_threads_batch", as_is),
+    "type_k": ("type_k", as_is),
+    "type_v": ("type_v", as_is),
+    "unified_kv": ("unified_kv", as_is),
+    "full_swa": ("full_swa", as_is),
+    "flash_attention": ("flash_attention", as_is),
+    "offload_kv": ("offload_kv", as_is),
+    "offload_ops": ("offload_ops", as_is),
+    "rope_scaling": ("rope_scaling", as_is),
+    "rope_freq_base": ("rope_freq_base", as_is),
+    "rope_freq_scale": ("rope_freq_scale", as_is),
+    "prompt_cache": ("prompt_cache", as_is),
+    "context_shift": ("context_shift", as_is),
+    "pooling": ("pooling", as_is),
+    "lora": ("lora", text),
+    "lora_scales": ("lora_scales", as_is),
+    "control_vectors": ("control_vectors", text),
+    "control_vector_scales": ("control_vector_scales", as_is),
+    "control_vector_first": ("control_vector_first", as_is),
+    "control_vector_last": ("control_vector_last", as_is),
+    "draft_model": ("draft_model", text),
+    "draft_max": ("draft_max", as_is),
+    "draft_min": ("draft_min", as_is),
+    "draft_p_min": ("draft_p_min", as_is),
+    "projector": ("projector", text),
+    "chat_template": ("chat_template", text),
+    "template_arguments": ("template_arguments", text),
+    "reasoning": ("reasoning", as_is),
+    "thinking": ("thinking", as_is),
+    "reasoning_budget": ("reasoning_budget", as_is),
+    "seed": ("seed", as_is),
+    "max_queued": ("max_queued", as_is),
+    "max_buffered": ("max_buffered", as_is),
+    "full_buffer": ("full_buffer", as_is),
+}
+
 CALLS: dict[str, Call] = {
     "live_objects": Call(lambda on: mullama.live_objects),
     "version": Call(lambda on: mullama.version),
@@ -158,6 +202,13 @@ CALLS: dict[str, Call] = {
         {
             "level": ("level", as_is),
             "text": ("text", text),
+        },
+    ),
+    "json_find": Call(
+        lambda on: mullama.json_find,
+        {
+            "json": ("json", text),
+            "pointer": ("pointer", text),
         },
     ),
     "model_load": Call(
@@ -670,9 +721,46 @@ CALLS: dict[str, Call] = {
         },
     ),
     "generation_finish": Call(lambda on: on.finish),
+    "engine_open": Call(
+        lambda on: mullama.Engine,
+        {
+            "path": ("path", text),
+            "options": ENGINE_OPTIONS,
+            "loading": MODEL_OPTIONS,
+            "progress": ("progress", callback),
+        },
+    ),
+    "engine_get_info": Call(lambda on: lambda: on.info),
+    "engine_warnings": Call(lambda on: on.warnings),
+    "engine_request": Call(
+        lambda on: on.request,
+        {
+            "route": ("route", text),
+            "body": ("body", text),
+        },
+    ),
+    "engine_wait": Call(
+        lambda on: on.wait,
+        {
+            "wait_ms": ("wait_ms", as_is),
+        },
+    ),
+    "engine_wake": Call(lambda on: on.wake),
+    "engine_drain": Call(
+        lambda on: on.drain,
+        {
+            "wait_ms": ("wait_ms", as_is),
+        },
+    ),
+    "stream_next": Call(lambda on: in_seconds(on.next)),
+    "stream_cancel": Call(lambda on: on.cancel),
+    "stream_id": Call(lambda on: lambda: on.id),
+    "stream_get_info": Call(lambda on: lambda: on.info),
     "log_close": Call(lambda on: on.close),
     "model_close": Call(lambda on: on.close),
     "context_close": Call(lambda on: on.close),
     "sampler_close": Call(lambda on: on.close),
     "generation_close": Call(lambda on: on.close),
+    "engine_close": Call(lambda on: on.close),
+    "stream_close": Call(lambda on: on.close),
 }

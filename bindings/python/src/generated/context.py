@@ -944,8 +944,9 @@ class Context(Handle):
             order: Order of the steps by name, each at most once; empty: llama.cpp's, which is penalties, dry,
                 top_n_sigma, top_k, typical_p, tail_free, top_p, min_p, xtc, temperature. Further: infill. A name left
                 out is a step left out.
-            tools: Tool definitions, a list in the form of the OpenAI API. A str is JSON text; anything else is written
-                as JSON.
+            tools: Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for them is
+                replaced by one that has; another one is refused with UNSUPPORTED. A str is JSON text; anything else is
+                written as JSON.
             tool_choice: Whether the model should call tools.
             parallel_tool_calls: Allow several tool calls in one answer.
             chat_template: Jinja source to use in place of the model's own template.

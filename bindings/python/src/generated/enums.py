@@ -273,3 +273,60 @@ class Overflow(Enum):
     """Drop as many tokens from the middle of the prompt; the answer ends when the context is full."""
     SHIFT = 3
     """Like truncate_start, and while generating forget the older half behind the first `n_keep` tokens and go on."""
+
+
+class EngineMode(Enum):
+    """What an engine is for. A model is evaluated in one way only, so an engine generates, embeds or reranks."""
+
+    GENERATE = 0
+    """Text: chats, completions, infill."""
+    EMBED = 1
+    """Embeddings."""
+    RERANK = 2
+    """Scores of documents for a query."""
+
+
+class EngineState(Enum):
+    """What an engine does."""
+
+    READY = 0
+    """It takes requests."""
+    DRAINING = 1
+    """It finishes what runs and takes no requests; see `Engine.drain`."""
+    FAILED = 2
+    """A check inside llama.cpp failed; every stream has ended with the reason, and only closing is left."""
+
+
+class FullBuffer(Enum):
+    """What happens to a stream whose reader does not keep up."""
+
+    WAIT = 0
+    """It pauses, with its slot, until the reader has taken half of the buffer."""
+    CANCEL = 1
+    """It is cancelled."""
+
+
+class ReasoningFormat(Enum):
+    """Where the thinking of a model that thinks goes."""
+
+    CONTENT = 0
+    """It stays in the text, with its tags."""
+    SEPARATE = 1
+    """Into `reasoning_content`."""
+
+
+class StreamState(Enum):
+    """How far the request of a stream is."""
+
+    QUEUED = 0
+    """It waits for a slot."""
+    PREFILL = 1
+    """Its prompt is evaluated."""
+    GENERATING = 2
+    """It has given a first event."""
+    FINISHED = 3
+    """It is complete; events may still be waiting."""
+    CANCELLED = 4
+    """It was cancelled."""
+    FAILED = 5
+    """It failed; `Stream.next` gives the reason."""

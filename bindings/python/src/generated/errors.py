@@ -40,7 +40,7 @@ class ErrorCode(Enum):
     OUT_OF_MEMORY = 3001
     """Memory could not be allocated."""
     BUSY = 3002
-    """Another thread is using this object."""
+    """Another thread is using this object, or the queue of an engine is full."""
     CONTEXT_FULL = 3003
     """The tokens do not fit into the context."""
     NO_VOCABULARY = 4001
@@ -63,6 +63,8 @@ class ErrorCode(Enum):
     """A check inside llama.cpp or mullama failed; the object that was in use refuses further work."""
     CANCELLED = 9001
     """The call was cancelled."""
+    DEADLINE = 9002
+    """The time that the caller gave is over."""
 
 
 class Error(Exception):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from .. import _convert as convert
+from .._convert import Json
 from .._native import ffi, lib
 from . import structs
 from .enums import LogLevel, SamplerPreset
@@ -150,6 +151,32 @@ def log_message(level: LogLevel | int | str, text: str) -> None:
     code = lib.mullama_log_message(level_c, text_c, text_len, err)
     if code:
         raise failure(code, err)
+
+
+def json_find(json: Json, pointer: str) -> str | None:
+    """A part of a JSON text, for programs without a JSON library of their own: `/choices/0/message/content`. A text is
+    given as it is, without quotes and escapes; anything else as JSON.
+
+    Args:
+        json: The text. A str is JSON text; anything else is written as JSON.
+        pointer: Where the part is (RFC 6901): names and places, a slash before each; `~1` stands for a slash in a name,
+            `~0` for a tilde. Empty: the whole.
+
+    Returns:
+        The part; none where there is nothing, or null.
+
+    Raises:
+        ArgumentError: INVALID_UTF8, INVALID_JSON.
+    """
+    json_c, json_len = convert.json(json, "json")
+    pointer_c, pointer_len = convert.utf8(pointer, "pointer")
+    out = ffi.new("const char **")
+    out_len = ffi.new("size_t *")
+    err = ffi.new("mullama_error **")
+    code = lib.mullama_json_find(json_c, json_len, pointer_c, pointer_len, out, out_len, err)
+    if code:
+        raise failure(code, err)
+    return convert.take_text(out[0], out_len[0]) if out[0] else None
 
 
 def get_sampler_settings(preset: SamplerPreset | int | str) -> SamplerSettings:

@@ -552,8 +552,9 @@ class Model(Handle):
         Args:
             messages: A list of {role, content, ...} objects in the form of the OpenAI API; content is a text or a list
                 of text parts. A str is JSON text; anything else is written as JSON.
-            tools: Tool definitions, a list in the form of the OpenAI API. A str is JSON text; anything else is written
-                as JSON.
+            tools: Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for them is
+                replaced by one that has; another one is refused with UNSUPPORTED. A str is JSON text; anything else is
+                written as JSON.
             tool_choice: Whether the model should call tools.
             parallel_tool_calls: Allow several tool calls in one answer.
             chat_template: Jinja source to use in place of the model's own template.
@@ -567,7 +568,7 @@ class Model(Handle):
             written as JSON.
 
         Raises:
-            ArgumentError: CLOSED, INVALID_JSON, INVALID_UTF8.
+            ArgumentError: CLOSED, INVALID_JSON, INVALID_UTF8, UNSUPPORTED.
             VocabularyError: NO_VOCABULARY, NO_TEMPLATE, TEMPLATE_FAILED.
         """
         messages_c, messages_len = convert.json(messages, "messages")

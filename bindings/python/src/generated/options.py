@@ -10,7 +10,20 @@ from typing import Any
 from .. import _convert as convert
 from .._convert import Bytes, Floats, Ints, Json, Keep
 from .._native import ffi, lib
-from .enums import Attention, FlashAttention, KvType, Outputs, Overflow, Pooling, RopeScaling, SplitMode, ToolChoice
+from .enums import (
+    Attention,
+    EngineMode,
+    FlashAttention,
+    FullBuffer,
+    KvType,
+    Outputs,
+    Overflow,
+    Pooling,
+    ReasoningFormat,
+    RopeScaling,
+    SplitMode,
+    ToolChoice,
+)
 
 
 def model_options(
@@ -260,4 +273,98 @@ def generate_options(
     c.overflow = convert.enum(Overflow, overflow, "overflow")
     c.n_keep = convert.i32(n_keep, "n_keep")
     c.sequence = convert.i32(sequence, "sequence")
+    return c
+
+
+def engine_options(
+    keep: Keep,
+    mode: EngineMode | int | str,
+    n_ctx: int,
+    n_slots: int,
+    n_batch: int,
+    n_ubatch: int,
+    prefill_chunk: int,
+    n_threads: int,
+    n_threads_batch: int,
+    type_k: KvType | int | str,
+    type_v: KvType | int | str,
+    unified_kv: bool,
+    full_swa: bool,
+    flash_attention: FlashAttention | int | str,
+    offload_kv: bool,
+    offload_ops: bool,
+    rope_scaling: RopeScaling | int | str,
+    rope_freq_base: float,
+    rope_freq_scale: float,
+    prompt_cache: int,
+    context_shift: bool,
+    pooling: Pooling | int | str,
+    lora: str | Iterable[str],
+    lora_scales: Floats,
+    control_vectors: str | Iterable[str],
+    control_vector_scales: Floats,
+    control_vector_first: int | None,
+    control_vector_last: int | None,
+    draft_model: str | None,
+    draft_max: int,
+    draft_min: int,
+    draft_p_min: float,
+    projector: str | None,
+    chat_template: str | None,
+    template_arguments: Json | None,
+    reasoning: ReasoningFormat | int | str,
+    thinking: bool,
+    reasoning_budget: int | None,
+    seed: int | None,
+    max_queued: int,
+    max_buffered: int,
+    full_buffer: FullBuffer | int | str,
+) -> Any:
+    c = ffi.new("mullama_engine_options *")
+    lib.mullama_engine_options_init(c, ffi.sizeof("mullama_engine_options"))
+    c.mode = convert.enum(EngineMode, mode, "mode")
+    c.n_ctx = convert.u32(n_ctx, "n_ctx")
+    c.n_slots = convert.u32(n_slots, "n_slots")
+    c.n_batch = convert.u32(n_batch, "n_batch")
+    c.n_ubatch = convert.u32(n_ubatch, "n_ubatch")
+    c.prefill_chunk = convert.u32(prefill_chunk, "prefill_chunk")
+    c.n_threads = convert.i32(n_threads, "n_threads")
+    c.n_threads_batch = convert.i32(n_threads_batch, "n_threads_batch")
+    c.type_k = convert.enum(KvType, type_k, "type_k")
+    c.type_v = convert.enum(KvType, type_v, "type_v")
+    c.unified_kv = convert.boolean(unified_kv, "unified_kv")
+    c.full_swa = convert.boolean(full_swa, "full_swa")
+    c.flash_attention = convert.enum(FlashAttention, flash_attention, "flash_attention")
+    c.offload_kv = convert.boolean(offload_kv, "offload_kv")
+    c.offload_ops = convert.boolean(offload_ops, "offload_ops")
+    c.rope_scaling = convert.enum(RopeScaling, rope_scaling, "rope_scaling")
+    c.rope_freq_base = convert.f32(rope_freq_base, "rope_freq_base")
+    c.rope_freq_scale = convert.f32(rope_freq_scale, "rope_freq_scale")
+    c.prompt_cache = convert.u32(prompt_cache, "prompt_cache")
+    c.context_shift = convert.boolean(context_shift, "context_shift")
+    c.pooling = convert.enum(Pooling, pooling, "pooling")
+    c.lora, c.lora_len = keep(*convert.texts(lora, "lora"))
+    c.lora_scales, c.lora_scales_len = keep(*convert.f32_span(lora_scales, "lora_scales"))
+    c.control_vectors, c.control_vectors_len = keep(*convert.texts(control_vectors, "control_vectors"))
+    c.control_vector_scales, c.control_vector_scales_len = keep(*convert.f32_span(control_vector_scales, "control_vector_scales"))
+    c.control_vector_first = convert.i32(-1 if control_vector_first is None else control_vector_first, "control_vector_first")
+    c.control_vector_last = convert.i32(-1 if control_vector_last is None else control_vector_last, "control_vector_last")
+    if draft_model is not None:
+        c.draft_model, c.draft_model_len = keep(*convert.utf8(draft_model, "draft_model"))
+    c.draft_max = convert.i32(draft_max, "draft_max")
+    c.draft_min = convert.i32(draft_min, "draft_min")
+    c.draft_p_min = convert.f32(draft_p_min, "draft_p_min")
+    if projector is not None:
+        c.projector, c.projector_len = keep(*convert.utf8(projector, "projector"))
+    if chat_template is not None:
+        c.chat_template, c.chat_template_len = keep(*convert.utf8(chat_template, "chat_template"))
+    if template_arguments is not None:
+        c.template_arguments, c.template_arguments_len = keep(*convert.json(template_arguments, "template_arguments"))
+    c.reasoning = convert.enum(ReasoningFormat, reasoning, "reasoning")
+    c.thinking = convert.boolean(thinking, "thinking")
+    c.reasoning_budget = convert.i32(-1 if reasoning_budget is None else reasoning_budget, "reasoning_budget")
+    c.seed = convert.u32(4294967295 if seed is None else seed, "seed")
+    c.max_queued = convert.u32(max_queued, "max_queued")
+    c.max_buffered = convert.u32(max_buffered, "max_buffered")
+    c.full_buffer = convert.enum(FullBuffer, full_buffer, "full_buffer")
     return c

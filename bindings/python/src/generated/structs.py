@@ -7,9 +7,22 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _convert as convert
+from .._convert import Json
 from .._native import ffi
 from .._runtime import Record
-from .enums import DeviceType, FinishReason, KvType, LogLevel, Pooling, RopeType, VocabularyType
+from .._text import whole
+from .enums import (
+    DeviceType,
+    EngineMode,
+    EngineState,
+    FinishReason,
+    KvType,
+    LogLevel,
+    Pooling,
+    RopeType,
+    StreamState,
+    VocabularyType,
+)
 
 
 def new(name: str) -> Any:
@@ -475,4 +488,79 @@ class GenerationResult(Record):
             c.decode_ms,
             c.sample_ms,
             c.seed,
+        )
+
+
+class EngineInfo(Record):
+    """What an engine has and does."""
+
+    __slots__ = {
+        "state": "Whether it takes requests.",
+        "mode": "What it is for.",
+        "n_ctx": "Tokens that one request can have. In tokens.",
+        "n_slots": "Requests evaluated at the same time.",
+        "n_running": "Slots' worth of requests being evaluated, or just about to be.",
+        "n_queued": "Requests that wait for a slot.",
+        "n_streams": "Streams that were not freed.",
+    }
+    state: EngineState
+    mode: EngineMode
+    n_ctx: int
+    n_slots: int
+    n_running: int
+    n_queued: int
+    n_streams: int
+
+    @classmethod
+    def _read(cls, c: Any) -> EngineInfo:
+        return cls(
+            EngineState(c.state),
+            EngineMode(c.mode),
+            c.n_ctx,
+            c.n_slots,
+            c.n_running,
+            c.n_queued,
+            c.n_streams,
+        )
+
+
+class StreamEvent(Record):
+    """One event of an answer."""
+
+    __slots__ = {
+        "data": (
+            "A whole JSON value: a chunk of a streamed answer, or the whole answer. A str is JSON text; anything else "
+            "is written as JSON."
+        ),
+        "whole": "Whether it is the whole answer, not a part of it.",
+    }
+    data: Json
+    whole: bool
+
+    @classmethod
+    def _read(cls, c: Any) -> StreamEvent:
+        return cls(
+            convert.parsed(c.data, c.data_len),
+            bool(c.whole),
+        )
+
+
+class StreamInfo(Record):
+    """How far a request is."""
+
+    __slots__ = {
+        "state": "Its state.",
+        "n_buffered": "What waits for the reader.",
+        "paused": "Whether it waits for its reader; see `FullBuffer`.",
+    }
+    state: StreamState
+    n_buffered: int
+    paused: bool
+
+    @classmethod
+    def _read(cls, c: Any) -> StreamInfo:
+        return cls(
+            StreamState(c.state),
+            c.n_buffered,
+            bool(c.paused),
         )

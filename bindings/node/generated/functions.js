@@ -49,6 +49,14 @@ function logMessage(level, text) {
   native.logMessage(level, text);
 }
 
+/**
+ * A part of a JSON text, for programs without a JSON library of their own: `/choices/0/message/content`. A text is
+ * given as it is, without quotes and escapes; anything else as JSON.
+ */
+function jsonFind(json, pointer) {
+  return native.jsonFind(json, pointer);
+}
+
 /** The numbers of a preset, to be passed on as options. */
 function getSamplerSettings(preset) {
   return native.getSamplerSettings(preset);
@@ -80,6 +88,7 @@ module.exports = {
   openLog,
   setLogLevel,
   logMessage,
+  jsonFind,
   getSamplerSettings,
   abiVersion,
   libraryPath,

@@ -62,6 +62,80 @@ export class TextStream<Result> implements AsyncIterableIterator<string> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** A JSON object of an answer. */
+export interface Answer {
+  /** All that came, as it came. */
+  readonly raw: any;
+  /** The same, for `JSON.stringify()` and for requests that hold the object. */
+  toJSON(): any;
+}
+
+/**
+ * An answer in pieces, for one `for await`. It is a promise of the whole answer as well: `await stream`. Both may be
+ * mixed: what the loop has not taken is read by `await`, and stays for a loop that comes later.
+ *
+ * The request is sent at once. Leaving the loop early, `close()` or `await using` cancels it; the promise is then
+ * rejected with the code CANCELLED.
+ */
+export class AnswerStream<Piece, Whole> implements AsyncIterableIterator<Piece>, Promise<Whole> {
+  private constructor();
+  /** The functions that were called so far, in order. */
+  readonly toolRuns: readonly ToolRun[];
+  next(): Promise<IteratorResult<Piece, undefined>>;
+  return(value?: undefined): Promise<IteratorResult<Piece, undefined>>;
+  then<Result = Whole, Failure = never>(
+    onAnswer?: ((answer: Whole) => Result | PromiseLike<Result>) | null,
+    onError?: ((reason: any) => Failure | PromiseLike<Failure>) | null,
+  ): Promise<Result | Failure>;
+  catch<Failure = never>(onError?: ((reason: any) => Failure | PromiseLike<Failure>) | null): Promise<Whole | Failure>;
+  finally(onEnd?: (() => void) | null): Promise<Whole>;
+  /** Cancels the request; the loop over the pieces then ends as usual. */
+  cancel(): void;
+  /** Cancels the request, and waits until its slot is free. The answer stays, if it was complete. */
+  close(): Promise<void>;
+  readonly [Symbol.toStringTag]: string;
+  [Symbol.asyncIterator](): this;
+  [Symbol.dispose](): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A function that the model may call. */
+export interface FunctionTool {
+  /** Its name, for the model. */
+  name: string;
+  /** What it does and when to call it. */
+  description?: string | undefined;
+  /** What it takes: the JSON Schema of an object, or a schema of zod (4.2 or newer) or another library of its kind. */
+  parameters?: Json;
+  /**
+   * Called with arguments that follow the schema. What it returns is told to the model, a string as it is and anything
+   * else as JSON; so is the message of an error.
+   */
+  run(arguments_: any, call: { signal: AbortSignal | undefined }): unknown;
+}
+
+/** A call that the model has made, and what came of it. */
+export interface ToolRun {
+  /** Names the call. */
+  readonly id: string;
+  /** The function. */
+  readonly name: string;
+  /** As the model gave them; the text itself where that is no JSON. */
+  readonly arguments: any;
+  /** What the function has returned; null where it has failed. */
+  readonly result: any;
+  /** Why there is no result: an unknown name, arguments that do not fit, or what the function has thrown. */
+  readonly error: Error | null;
+}
+
+/** How functions among the tools of a request are called. */
+export interface ToolOptions {
+  /** Requests at most, in which the model calls functions until it answers. Default: 8. */
+  maxRounds?: number | undefined;
+  /** Whether an error of a function is told to the model, or ends the request. Default: 'tell'. */
+  toolErrors?: 'tell' | 'throw' | undefined;
+}
+
 /** An object of the library. `close()` releases it; so does leaving a `using` block, and being forgotten. */
 export abstract class Handle {
   /** Whether `close()` was called. */
@@ -101,7 +175,7 @@ export type ErrorCode =
   | 'UNSUPPORTED'
   /** Memory could not be allocated. */
   | 'OUT_OF_MEMORY'
-  /** Another thread is using this object. */
+  /** Another thread is using this object, or the queue of an engine is full. */
   | 'BUSY'
   /** The tokens do not fit into the context. */
   | 'CONTEXT_FULL'
@@ -124,7 +198,9 @@ export type ErrorCode =
   /** A check inside llama.cpp or mullama failed; the object that was in use refuses further work. */
   | 'INTERNAL'
   /** The call was cancelled. */
-  | 'CANCELLED';
+  | 'CANCELLED'
+  /** The time that the caller gave is over. */
+  | 'DEADLINE';
 
 /** Base of all errors of the library. */
 export class MullamaError extends Error {
@@ -386,6 +462,53 @@ export type Overflow =
   /** Like truncate_start, and while generating forget the older half behind the first `nKeep` tokens and go on. */
   | 'shift';
 
+/** What an engine is for. A model is evaluated in one way only, so an engine generates, embeds or reranks. */
+export type EngineMode =
+  /** Text: chats, completions, infill. */
+  | 'generate'
+  /** Embeddings. */
+  | 'embed'
+  /** Scores of documents for a query. */
+  | 'rerank';
+
+/** What an engine does. */
+export type EngineState =
+  /** It takes requests. */
+  | 'ready'
+  /** It finishes what runs and takes no requests; see `engine.drain()`. */
+  | 'draining'
+  /** A check inside llama.cpp failed; every stream has ended with the reason, and only closing is left. */
+  | 'failed';
+
+/** What happens to a stream whose reader does not keep up. */
+export type FullBuffer =
+  /** It pauses, with its slot, until the reader has taken half of the buffer. */
+  | 'wait'
+  /** It is cancelled. */
+  | 'cancel';
+
+/** Where the thinking of a model that thinks goes. */
+export type ReasoningFormat =
+  /** It stays in the text, with its tags. */
+  | 'content'
+  /** Into `reasoning_content`. */
+  | 'separate';
+
+/** How far the request of a stream is. */
+export type StreamState =
+  /** It waits for a slot. */
+  | 'queued'
+  /** Its prompt is evaluated. */
+  | 'prefill'
+  /** It has given a first event. */
+  | 'generating'
+  /** It is complete; events may still be waiting. */
+  | 'finished'
+  /** It was cancelled. */
+  | 'cancelled'
+  /** It failed; `stream.next()` gives the reason. */
+  | 'failed';
+
 /**
  * Called during a load, on the calling thread.
  *
@@ -582,7 +705,8 @@ export interface SpecialTokens {
 /** How to write messages as a prompt. */
 export interface ChatOptions {
   /**
-   * Tool definitions, a list in the form of the OpenAI API. A string is JSON text; anything else is written as JSON.
+   * Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for them is replaced by
+   * one that has; another one is refused with UNSUPPORTED. A string is JSON text; anything else is written as JSON.
    */
   tools?: Json | null | undefined;
   /** Whether the model should call tools. Default: 'auto'. */
@@ -903,6 +1027,154 @@ export interface GenerateOptions {
   sequence?: number | undefined;
 }
 
+/** What an engine has and does. */
+export interface EngineInfo {
+  /** Whether it takes requests. */
+  state: EngineState | number;
+  /** What it is for. */
+  mode: EngineMode | number;
+  /** Tokens that one request can have. In tokens. */
+  nCtx: number;
+  /** Requests evaluated at the same time. */
+  nSlots: number;
+  /** Slots' worth of requests being evaluated, or just about to be. */
+  nRunning: number;
+  /** Requests that wait for a slot. */
+  nQueued: number;
+  /** Streams that were not freed. */
+  nStreams: number;
+}
+
+/** One event of an answer. */
+export interface StreamEvent {
+  /**
+   * A whole JSON value: a chunk of a streamed answer, or the whole answer. A string is JSON text; anything else is
+   * written as JSON.
+   */
+  data: any;
+  /** Whether it is the whole answer, not a part of it. */
+  whole: boolean;
+}
+
+/** How far a request is. */
+export interface StreamInfo {
+  /** Its state. */
+  state: StreamState | number;
+  /** What waits for the reader. */
+  nBuffered: number;
+  /** Whether it waits for its reader; see `FullBuffer`. */
+  paused: boolean;
+}
+
+/** How to open an engine. */
+export interface EngineOptions {
+  /** What the engine is for. Default: 'generate'. */
+  mode?: EngineMode | number | undefined;
+  /**
+   * Tokens that one request can have, prompt and answer together; 0: as many as the model was trained with. In tokens.
+   * Default: 4096.
+   */
+  nCtx?: number | undefined;
+  /** Requests evaluated at the same time. From 1 to 256. Default: 4. */
+  nSlots?: number | undefined;
+  /**
+   * Tokens evaluated in one step, of all slots together; cancelling takes effect between two steps. In tokens. At least
+   * 1. Default: 512.
+   */
+  nBatch?: number | undefined;
+  /**
+   * Tokens handed to the backend at once; at most n_batch. Texts to embed or rerank must fit. In tokens. At least 1.
+   * Default: 512.
+   */
+  nUbatch?: number | undefined;
+  /**
+   * While others generate, tokens of prompts evaluated in one step: smaller keeps streams even, larger answers new
+   * requests sooner. In tokens. At least 1. Default: 128.
+   */
+  prefillChunk?: number | undefined;
+  /** Threads for single tokens; 0: one for each physical core. At least 0. Default: 0. */
+  nThreads?: number | undefined;
+  /** Threads for batches; 0: as `nThreads`. At least 0. Default: 0. */
+  nThreadsBatch?: number | undefined;
+  /** Number format of the keys. Default: 'f16'. */
+  typeK?: KvType | number | undefined;
+  /** Number format of the values; quantized ones need flash attention. Default: 'f16'. */
+  typeV?: KvType | number | undefined;
+  /** One cache shared by all slots, in place of an equal part for each. Default: false. */
+  unifiedKv?: boolean | undefined;
+  /**
+   * Keep the whole cache of sliding-window layers; off saves memory and uses checkpoints to go back. Default: false.
+   */
+  fullSwa?: boolean | undefined;
+  /** Whether to use flash attention. Default: 'auto'. */
+  flashAttention?: FlashAttention | number | undefined;
+  /** Keep the KV cache on the device that holds the layer. Default: true. */
+  offloadKv?: boolean | undefined;
+  /** Let devices compute with weights that lie in host memory. Default: true. */
+  offloadOps?: boolean | undefined;
+  /** How positions past the training length are scaled. Default: 'unspecified'. */
+  ropeScaling?: RopeScaling | number | undefined;
+  /** RoPE base frequency; 0: the model's. At least 0. Default: 0. */
+  ropeFreqBase?: number | undefined;
+  /** RoPE frequency factor; 0: the model's. At least 0. Default: 0. */
+  ropeFreqScale?: number | undefined;
+  /**
+   * Memory for prompts that left their slots, so that they can come back without a prefill; 0: none. In MiB. At most
+   * 1048576. Default: 0.
+   */
+  promptCache?: number | undefined;
+  /** When a request has filled its context, forget the older half of it and go on. Default: false. */
+  contextShift?: boolean | undefined;
+  /** How token embeddings of a text become one. Default: 'unspecified'. */
+  pooling?: Pooling | number | undefined;
+  /** LoRA adapter files; the request field `lora` names them by their place here. */
+  lora?: string | readonly string[] | undefined;
+  /** Scale of each adapter for requests that do not say; empty: 1. Shape [n]. */
+  loraScales?: NumberArray | undefined;
+  /** Control vector files, added to every layer of the range. */
+  controlVectors?: string | readonly string[] | undefined;
+  /** Scale of each control vector; empty: 1. Shape [n]. */
+  controlVectorScales?: NumberArray | undefined;
+  /** First layer of the range; unset: 1. */
+  controlVectorFirst?: number | null | undefined;
+  /** Last layer of the range; unset: the model's last. */
+  controlVectorLast?: number | null | undefined;
+  /** A smaller model with the same vocabulary that guesses ahead (speculative decoding). */
+  draftModel?: string | null | undefined;
+  /** Tokens to guess at most. In tokens. From 1 to 128. Default: 16. */
+  draftMax?: number | undefined;
+  /** Guesses shorter than this are not used. In tokens. From 0 to 128. Default: 0. */
+  draftMin?: number | undefined;
+  /** The draft model stops guessing below this probability. From 0 to 1. Default: 0. */
+  draftPMin?: number | undefined;
+  /**
+   * The file that turns images and sound into embeddings (mmproj). Requests that hold images or sound are refused so
+   * far.
+   */
+  projector?: string | null | undefined;
+  /** Jinja source to use in place of the model's own template. */
+  chatTemplate?: string | null | undefined;
+  /**
+   * Variables for the template, an object; the request field `chat_template_kwargs` adds to them. A string is JSON
+   * text; anything else is written as JSON.
+   */
+  templateArguments?: Json | null | undefined;
+  /** Where thinking goes. Default: 'separate'. */
+  reasoning?: ReasoningFormat | number | undefined;
+  /** Let models that can think do so. Default: true. */
+  thinking?: boolean | undefined;
+  /** Tokens that thinking may take before it is ended; unset: no limit. In tokens. */
+  reasoningBudget?: number | null | undefined;
+  /** Seed of requests that give none; unset: drawn for each. */
+  seed?: number | null | undefined;
+  /** Requests that may wait for a slot; the next one is refused with BUSY. Default: 256. */
+  maxQueued?: number | undefined;
+  /** Tokens that a stream holds for its reader. At least 2. Default: 256. */
+  maxBuffered?: number | undefined;
+  /** What happens when they are not read. Default: 'wait'. */
+  fullBuffer?: FullBuffer | number | undefined;
+}
+
 /** What `openLog()` takes by name. */
 export interface OpenLogOptions {
   /** Begin with the oldest entry still there instead. Default: false. */
@@ -1113,6 +1385,1354 @@ export interface ContextGenerateOptions extends GenerateOptions, SamplerOptions,
   sampler?: Sampler | null | undefined;
 }
 
+/** What `new Engine()` takes by name. */
+export interface EngineOpenOptions extends EngineOptions, ModelOptions {
+  /** Told how far the load is; may stop it. */
+  progress?: LoadProgress | null | undefined;
+}
+
+/** How far the draft model guesses. */
+export interface Speculative {
+  /** Tokens to guess at most; 0: none. Default: the engine's. In tokens. From 0 to 128. */
+  nMax?: number | null | undefined;
+  /** Guesses shorter than this are not used. Default: the engine's. In tokens. From 0 to 128. */
+  nMin?: number | null | undefined;
+}
+
+/** What a streamed answer holds besides its pieces. */
+export interface StreamOptions {
+  /** Accepted; the last event has the usage in any case. */
+  includeUsage?: boolean | null | undefined;
+  /** Accepted; nothing is padded. */
+  includeObfuscation?: boolean | null | undefined;
+  /** The last event is the whole answer, as the request would have given it without streaming. */
+  includeAnswer?: boolean | null | undefined;
+}
+
+/** The strength of an adapter. */
+export interface LoraScale {
+  /** Its place in `lora`. From 0 to 1000000. */
+  id: number;
+  /** 0 turns it off. From -1000 to 1000. */
+  scale: number;
+}
+
+/** What an answer must look like. */
+export interface ResponseFormat {
+  /** The kind of constraint. */
+  type: 'text' | 'json_object' | 'json_schema' | 'grammar' | 'regex' | 'choice';
+  /** json_schema: {name, schema, strict}. */
+  jsonSchema?: Json | null | undefined;
+  /** json_object: a JSON schema. */
+  schema?: Json | null | undefined;
+  /** grammar: GBNF. */
+  grammar?: string | null | undefined;
+  /** regex: an expression that the whole answer matches. */
+  regex?: string | null | undefined;
+  /** choice: the texts to choose from. */
+  choices?: readonly string[] | null | undefined;
+}
+
+/** A conversation to be answered. */
+export interface ChatRequest {
+  /** What the model may call. */
+  tools?: ReadonlyArray<Tool | FunctionTool> | null | undefined;
+  /** auto, none, required, or {type: function, function: {name}}. Default: auto. */
+  toolChoice?: string | Readonly<Record<string, Json>> | null | undefined;
+  /** Whether one answer may hold several calls. */
+  parallelToolCalls?: boolean | null | undefined;
+  /** Log probabilities of the tokens. */
+  logprobs?: boolean | null | undefined;
+  /** Those of the likeliest alternatives, so many; needs logprobs. From 0 to 100. */
+  topLogprobs?: number | null | undefined;
+  /** How much a model that thinks is to think, for templates that know it. */
+  reasoningEffort?: string | null | undefined;
+  /** Tokens that thinking may take. Default: the engine's. In tokens. From -1 to 2147483647. */
+  reasoningBudgetTokens?: number | null | undefined;
+  /** What ends the thinking when the budget is used up. */
+  reasoningBudgetMessage?: string | null | undefined;
+  /** none: thinking stays in the text. Default: the engine's. */
+  reasoningFormat?: 'none' | 'auto' | 'deepseek' | null | undefined;
+  /** Variables for the template. */
+  chatTemplateKwargs?: Readonly<Record<string, Json>> | null | undefined;
+  /** End the prompt with the start of an answer. Default: true. */
+  addGenerationPrompt?: boolean | null | undefined;
+  /** Go on with the last message, one of the assistant's, in place of an answer to it. */
+  continueFinalMessage?: Json | null | undefined;
+  /** Labels for the caller's own use. */
+  metadata?: Readonly<Record<string, Json>> | null | undefined;
+  /** A label for the caller's own use. */
+  safetyIdentifier?: string | null | undefined;
+  /** A label; prompts are found in the cache by their tokens. */
+  promptCacheKey?: string | null | undefined;
+  /**
+   * Tokens to generate at most. Default: -1, until the model ends or the context is full. In tokens. From -1 to
+   * 2147483647.
+   */
+  maxTokens?: number | null | undefined;
+  /** 0 takes the most likely token. Default: 0.8. From 0 to 1000. */
+  temperature?: number | null | undefined;
+  /** Keep the most likely tokens; 0: all. Default: 40. From 0 to 2147483647. */
+  topK?: number | null | undefined;
+  /** Keep the smallest set of this probability. Default: 0.95. From 0 to 1. */
+  topP?: number | null | undefined;
+  /** Keep what has this part of the likeliest's probability. Default: 0.05. From 0 to 1. */
+  minP?: number | null | undefined;
+  /** -1: another one each time. Default: the engine's. From -1 to 4294967295. */
+  seed?: number | null | undefined;
+  /** Texts that end the answer; they are not part of it. At most 64. */
+  stop?: string | readonly string[] | null | undefined;
+  /** Answers to give; each needs a slot. Default: 1. From 1 to 256. */
+  n?: number | null | undefined;
+  /** Go on when the model would end. */
+  ignoreEos?: boolean | null | undefined;
+  /** Added to the logits of tokens: {id: number}, or [[id or text, number or false], ...]; false bans the token. */
+  logitBias?: Json | null | undefined;
+  /** What the answer must look like. */
+  responseFormat?: ResponseFormat | null | undefined;
+  /** GBNF that the answer must follow. */
+  grammar?: string | null | undefined;
+  /** JSON schema that the answer must follow. */
+  jsonSchema?: Json | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  maxCompletionTokens?: number | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  nPredict?: number | null | undefined;
+  /** Dynamic temperature: how far it goes from the temperature. Default: 0, off. From 0 to 1000. */
+  dynatempRange?: number | null | undefined;
+  /** Dynamic temperature: exponent of the entropy. Default: 1. From 0.01 to 100. */
+  dynatempExponent?: number | null | undefined;
+  /** Locally typical sampling. Default: 1, off. From 0 to 1. */
+  typicalP?: number | null | undefined;
+  /** Keep logits within so many standard deviations of the largest. Default: -1, off. From -1 to 1000000. */
+  topNSigma?: number | null | undefined;
+  /** XTC: probability of leaving out the likeliest. Default: 0, off. From 0 to 1. */
+  xtcProbability?: number | null | undefined;
+  /** XTC: what counts as likely. Default: 0.1. From 0 to 1. */
+  xtcThreshold?: number | null | undefined;
+  /** Tokens that every sampler keeps at least. Default: 0. From 0 to 1048576. */
+  minKeep?: number | null | undefined;
+  /** Mirostat 1 or 2. Default: 0, off. From 0 to 2. */
+  mirostat?: number | null | undefined;
+  /** Mirostat: target entropy. Default: 5. From 0 to 1000. */
+  mirostatTau?: number | null | undefined;
+  /** Mirostat: learning rate. Default: 0.1. From 0 to 1. */
+  mirostatEta?: number | null | undefined;
+  /** Adaptive-p: target probability. Default: -1, off. From -1 to 1. */
+  adaptiveTarget?: number | null | undefined;
+  /** Adaptive-p: how slowly it adapts. Default: 0.9. From 0 to 0.99. */
+  adaptiveDecay?: number | null | undefined;
+  /** Samplers in order, by llama.cpp's names. */
+  samplers?: readonly string[] | null | undefined;
+  /** What penalties look back on. Default: 64. In tokens. From 0 to 131072. */
+  repeatLastN?: number | null | undefined;
+  /** Divides the logits of repeated tokens. Default: 1, off. From 0.001 to 1000. */
+  repeatPenalty?: number | null | undefined;
+  /** Taken from the logits of tokens that were there. Default: 0. From -1000 to 1000. */
+  presencePenalty?: number | null | undefined;
+  /** Taken from the logits of tokens for each time that they were there. Default: 0. From -1000 to 1000. */
+  frequencyPenalty?: number | null | undefined;
+  /** DRY: strength against repeated sequences. Default: 0, off. From 0 to 1000. */
+  dryMultiplier?: number | null | undefined;
+  /** DRY: growth with the length. Default: 1.75. From 1 to 1000. */
+  dryBase?: number | null | undefined;
+  /** DRY: length that is not penalised. Default: 2. In tokens. From 0 to 131072. */
+  dryAllowedLength?: number | null | undefined;
+  /** DRY: what it looks back on. Default: the context. In tokens. From 0 to 131072. */
+  dryPenaltyLastN?: number | null | undefined;
+  /** DRY: texts that end a sequence. */
+  drySequenceBreakers?: readonly string[] | null | undefined;
+  /** Reuse what a slot has evaluated of the same beginning. Default: true. */
+  cachePrompt?: boolean | null | undefined;
+  /** How far the draft model guesses for this request; needs an engine with one. */
+  speculative?: Speculative | null | undefined;
+  /**
+   * What to cut when the prompt does not fit: start, middle or oldest_messages, or {strategy, reserve}; the answer
+   * tells what was cut. Default: nothing, it is an error.
+   */
+  truncation?: string | Readonly<Record<string, Json>> | null | undefined;
+  /**
+   * Context shift: tokens at the start that stay; -1: all of the prompt. Default: 0. In tokens. From -1 to 2147483647.
+   */
+  nKeep?: number | null | undefined;
+  /** Context shift: tokens to forget at once; 0: half of the rest. In tokens. From 0 to 2147483647. */
+  nDiscard?: number | null | undefined;
+  /** Shortest part of the cache to move to its new place. Default: 0, none. In tokens. From 0 to 2147483647. */
+  nCacheReuse?: number | null | undefined;
+  /** Shortest indentation of a line, in characters. Default: 0. From 0 to 2147483647. */
+  nIndent?: number | null | undefined;
+  /** Ends the answer at the first new line after this time. Default: -1, off. In ms. From -1 to 2147483647. */
+  tMaxPredictMs?: number | null | undefined;
+  /** The slot to use. Default: -1, the one with the most of the prompt. From -1 to 255. */
+  idSlot?: number | null | undefined;
+  /** Scales of the engine's adapters for this request. */
+  lora?: readonly LoraScale[] | null | undefined;
+  /** Requests of a higher priority get a slot first. Default: 0. From -1000 to 1000. */
+  priority?: number | null | undefined;
+  /** The request fails with DEADLINE when it is not done in this time. In ms. From 1 to 2147483647. */
+  deadlineMs?: number | null | undefined;
+  /** A label that the answer repeats. Default: the file's name. */
+  model?: string | null | undefined;
+  /** A label for the caller's own use. */
+  user?: string | null | undefined;
+}
+
+/** One turn of a conversation. */
+export interface Message {
+  /** system, developer, user, assistant or tool. */
+  role: string;
+  /** What was said. */
+  content?: string | readonly ContentPart[] | null | undefined;
+  /** Who said it, for templates that show it. */
+  name?: string | null | undefined;
+  /** assistant: the calls that it made. */
+  toolCalls?: readonly ToolCallInput[] | null | undefined;
+  /** tool: the call that this is the result of. */
+  toolCallId?: string | null | undefined;
+  /** assistant: what it thought. */
+  reasoningContent?: string | null | undefined;
+}
+
+/** A part of a message. */
+export interface ContentPart {
+  /** What it is. */
+  type: 'text' | 'image_url' | 'input_audio';
+  /** text: the text. */
+  text?: string | null | undefined;
+  /** image_url: {url}, a data: URL with base64. */
+  imageUrl?: Json | null | undefined;
+  /** input_audio: {data, format}, base64 of wav or mp3. */
+  inputAudio?: Json | null | undefined;
+}
+
+/** A function that the model may call. */
+export interface Tool {
+  /** Always function. */
+  type: 'function';
+  /** The function. */
+  function: ToolFunction;
+}
+
+/** What the model is told of a function. */
+export interface ToolFunction {
+  /** Its name. */
+  name: string;
+  /** What it does and when to call it. */
+  description?: string | null | undefined;
+  /** JSON schema of its arguments, an object. */
+  parameters?: Json | null | undefined;
+  /** Accepted; arguments always follow the schema. */
+  strict?: boolean | null | undefined;
+}
+
+/** A call that the model makes. */
+export interface ToolCallInput {
+  /** Names it for its result. */
+  id?: string | null | undefined;
+  /** Always function. */
+  type?: string | null | undefined;
+  /** What is called. */
+  function: CalledFunctionInput;
+}
+
+/** The name and arguments of a call. */
+export interface CalledFunctionInput {
+  /** The function. */
+  name: string;
+  /** The arguments, JSON text. */
+  arguments: string;
+}
+
+/** A text to be continued. */
+export interface CompletionRequest {
+  /** Log probabilities, with so many alternatives. From 0 to 100. */
+  logprobs?: number | null | undefined;
+  /** Whether texts like <|im_end|> are special tokens. Default: true. */
+  parseSpecial?: boolean | null | undefined;
+  /**
+   * Tokens to generate at most. Default: -1, until the model ends or the context is full. In tokens. From -1 to
+   * 2147483647.
+   */
+  maxTokens?: number | null | undefined;
+  /** 0 takes the most likely token. Default: 0.8. From 0 to 1000. */
+  temperature?: number | null | undefined;
+  /** Keep the most likely tokens; 0: all. Default: 40. From 0 to 2147483647. */
+  topK?: number | null | undefined;
+  /** Keep the smallest set of this probability. Default: 0.95. From 0 to 1. */
+  topP?: number | null | undefined;
+  /** Keep what has this part of the likeliest's probability. Default: 0.05. From 0 to 1. */
+  minP?: number | null | undefined;
+  /** -1: another one each time. Default: the engine's. From -1 to 4294967295. */
+  seed?: number | null | undefined;
+  /** Texts that end the answer; they are not part of it. At most 64. */
+  stop?: string | readonly string[] | null | undefined;
+  /** Answers to give; each needs a slot. Default: 1. From 1 to 256. */
+  n?: number | null | undefined;
+  /** Go on when the model would end. */
+  ignoreEos?: boolean | null | undefined;
+  /** Added to the logits of tokens: {id: number}, or [[id or text, number or false], ...]; false bans the token. */
+  logitBias?: Json | null | undefined;
+  /** What the answer must look like. */
+  responseFormat?: ResponseFormat | null | undefined;
+  /** GBNF that the answer must follow. */
+  grammar?: string | null | undefined;
+  /** JSON schema that the answer must follow. */
+  jsonSchema?: Json | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  maxCompletionTokens?: number | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  nPredict?: number | null | undefined;
+  /** Dynamic temperature: how far it goes from the temperature. Default: 0, off. From 0 to 1000. */
+  dynatempRange?: number | null | undefined;
+  /** Dynamic temperature: exponent of the entropy. Default: 1. From 0.01 to 100. */
+  dynatempExponent?: number | null | undefined;
+  /** Locally typical sampling. Default: 1, off. From 0 to 1. */
+  typicalP?: number | null | undefined;
+  /** Keep logits within so many standard deviations of the largest. Default: -1, off. From -1 to 1000000. */
+  topNSigma?: number | null | undefined;
+  /** XTC: probability of leaving out the likeliest. Default: 0, off. From 0 to 1. */
+  xtcProbability?: number | null | undefined;
+  /** XTC: what counts as likely. Default: 0.1. From 0 to 1. */
+  xtcThreshold?: number | null | undefined;
+  /** Tokens that every sampler keeps at least. Default: 0. From 0 to 1048576. */
+  minKeep?: number | null | undefined;
+  /** Mirostat 1 or 2. Default: 0, off. From 0 to 2. */
+  mirostat?: number | null | undefined;
+  /** Mirostat: target entropy. Default: 5. From 0 to 1000. */
+  mirostatTau?: number | null | undefined;
+  /** Mirostat: learning rate. Default: 0.1. From 0 to 1. */
+  mirostatEta?: number | null | undefined;
+  /** Adaptive-p: target probability. Default: -1, off. From -1 to 1. */
+  adaptiveTarget?: number | null | undefined;
+  /** Adaptive-p: how slowly it adapts. Default: 0.9. From 0 to 0.99. */
+  adaptiveDecay?: number | null | undefined;
+  /** Samplers in order, by llama.cpp's names. */
+  samplers?: readonly string[] | null | undefined;
+  /** What penalties look back on. Default: 64. In tokens. From 0 to 131072. */
+  repeatLastN?: number | null | undefined;
+  /** Divides the logits of repeated tokens. Default: 1, off. From 0.001 to 1000. */
+  repeatPenalty?: number | null | undefined;
+  /** Taken from the logits of tokens that were there. Default: 0. From -1000 to 1000. */
+  presencePenalty?: number | null | undefined;
+  /** Taken from the logits of tokens for each time that they were there. Default: 0. From -1000 to 1000. */
+  frequencyPenalty?: number | null | undefined;
+  /** DRY: strength against repeated sequences. Default: 0, off. From 0 to 1000. */
+  dryMultiplier?: number | null | undefined;
+  /** DRY: growth with the length. Default: 1.75. From 1 to 1000. */
+  dryBase?: number | null | undefined;
+  /** DRY: length that is not penalised. Default: 2. In tokens. From 0 to 131072. */
+  dryAllowedLength?: number | null | undefined;
+  /** DRY: what it looks back on. Default: the context. In tokens. From 0 to 131072. */
+  dryPenaltyLastN?: number | null | undefined;
+  /** DRY: texts that end a sequence. */
+  drySequenceBreakers?: readonly string[] | null | undefined;
+  /** Reuse what a slot has evaluated of the same beginning. Default: true. */
+  cachePrompt?: boolean | null | undefined;
+  /** How far the draft model guesses for this request; needs an engine with one. */
+  speculative?: Speculative | null | undefined;
+  /**
+   * What to cut when the prompt does not fit: start, middle or oldest_messages, or {strategy, reserve}; the answer
+   * tells what was cut. Default: nothing, it is an error.
+   */
+  truncation?: string | Readonly<Record<string, Json>> | null | undefined;
+  /**
+   * Context shift: tokens at the start that stay; -1: all of the prompt. Default: 0. In tokens. From -1 to 2147483647.
+   */
+  nKeep?: number | null | undefined;
+  /** Context shift: tokens to forget at once; 0: half of the rest. In tokens. From 0 to 2147483647. */
+  nDiscard?: number | null | undefined;
+  /** Shortest part of the cache to move to its new place. Default: 0, none. In tokens. From 0 to 2147483647. */
+  nCacheReuse?: number | null | undefined;
+  /** Shortest indentation of a line, in characters. Default: 0. From 0 to 2147483647. */
+  nIndent?: number | null | undefined;
+  /** Ends the answer at the first new line after this time. Default: -1, off. In ms. From -1 to 2147483647. */
+  tMaxPredictMs?: number | null | undefined;
+  /** The slot to use. Default: -1, the one with the most of the prompt. From -1 to 255. */
+  idSlot?: number | null | undefined;
+  /** Scales of the engine's adapters for this request. */
+  lora?: readonly LoraScale[] | null | undefined;
+  /** Requests of a higher priority get a slot first. Default: 0. From -1000 to 1000. */
+  priority?: number | null | undefined;
+  /** The request fails with DEADLINE when it is not done in this time. In ms. From 1 to 2147483647. */
+  deadlineMs?: number | null | undefined;
+  /** A label that the answer repeats. Default: the file's name. */
+  model?: string | null | undefined;
+  /** A label for the caller's own use. */
+  user?: string | null | undefined;
+}
+
+/** A gap in a source file to be filled. */
+export interface InfillRequest {
+  /** Other files for the model to know. */
+  inputExtra?: readonly ExtraFile[] | null | undefined;
+  /** What the gap begins with. */
+  prompt?: string | null | undefined;
+  /**
+   * Tokens to generate at most. Default: -1, until the model ends or the context is full. In tokens. From -1 to
+   * 2147483647.
+   */
+  maxTokens?: number | null | undefined;
+  /** 0 takes the most likely token. Default: 0.8. From 0 to 1000. */
+  temperature?: number | null | undefined;
+  /** Keep the most likely tokens; 0: all. Default: 40. From 0 to 2147483647. */
+  topK?: number | null | undefined;
+  /** Keep the smallest set of this probability. Default: 0.95. From 0 to 1. */
+  topP?: number | null | undefined;
+  /** Keep what has this part of the likeliest's probability. Default: 0.05. From 0 to 1. */
+  minP?: number | null | undefined;
+  /** -1: another one each time. Default: the engine's. From -1 to 4294967295. */
+  seed?: number | null | undefined;
+  /** Texts that end the answer; they are not part of it. At most 64. */
+  stop?: string | readonly string[] | null | undefined;
+  /** Answers to give; each needs a slot. Default: 1. From 1 to 256. */
+  n?: number | null | undefined;
+  /** Go on when the model would end. */
+  ignoreEos?: boolean | null | undefined;
+  /** Added to the logits of tokens: {id: number}, or [[id or text, number or false], ...]; false bans the token. */
+  logitBias?: Json | null | undefined;
+  /** What the answer must look like. */
+  responseFormat?: ResponseFormat | null | undefined;
+  /** GBNF that the answer must follow. */
+  grammar?: string | null | undefined;
+  /** JSON schema that the answer must follow. */
+  jsonSchema?: Json | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  maxCompletionTokens?: number | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  nPredict?: number | null | undefined;
+  /** Dynamic temperature: how far it goes from the temperature. Default: 0, off. From 0 to 1000. */
+  dynatempRange?: number | null | undefined;
+  /** Dynamic temperature: exponent of the entropy. Default: 1. From 0.01 to 100. */
+  dynatempExponent?: number | null | undefined;
+  /** Locally typical sampling. Default: 1, off. From 0 to 1. */
+  typicalP?: number | null | undefined;
+  /** Keep logits within so many standard deviations of the largest. Default: -1, off. From -1 to 1000000. */
+  topNSigma?: number | null | undefined;
+  /** XTC: probability of leaving out the likeliest. Default: 0, off. From 0 to 1. */
+  xtcProbability?: number | null | undefined;
+  /** XTC: what counts as likely. Default: 0.1. From 0 to 1. */
+  xtcThreshold?: number | null | undefined;
+  /** Tokens that every sampler keeps at least. Default: 0. From 0 to 1048576. */
+  minKeep?: number | null | undefined;
+  /** Mirostat 1 or 2. Default: 0, off. From 0 to 2. */
+  mirostat?: number | null | undefined;
+  /** Mirostat: target entropy. Default: 5. From 0 to 1000. */
+  mirostatTau?: number | null | undefined;
+  /** Mirostat: learning rate. Default: 0.1. From 0 to 1. */
+  mirostatEta?: number | null | undefined;
+  /** Adaptive-p: target probability. Default: -1, off. From -1 to 1. */
+  adaptiveTarget?: number | null | undefined;
+  /** Adaptive-p: how slowly it adapts. Default: 0.9. From 0 to 0.99. */
+  adaptiveDecay?: number | null | undefined;
+  /** Samplers in order, by llama.cpp's names. */
+  samplers?: readonly string[] | null | undefined;
+  /** What penalties look back on. Default: 64. In tokens. From 0 to 131072. */
+  repeatLastN?: number | null | undefined;
+  /** Divides the logits of repeated tokens. Default: 1, off. From 0.001 to 1000. */
+  repeatPenalty?: number | null | undefined;
+  /** Taken from the logits of tokens that were there. Default: 0. From -1000 to 1000. */
+  presencePenalty?: number | null | undefined;
+  /** Taken from the logits of tokens for each time that they were there. Default: 0. From -1000 to 1000. */
+  frequencyPenalty?: number | null | undefined;
+  /** DRY: strength against repeated sequences. Default: 0, off. From 0 to 1000. */
+  dryMultiplier?: number | null | undefined;
+  /** DRY: growth with the length. Default: 1.75. From 1 to 1000. */
+  dryBase?: number | null | undefined;
+  /** DRY: length that is not penalised. Default: 2. In tokens. From 0 to 131072. */
+  dryAllowedLength?: number | null | undefined;
+  /** DRY: what it looks back on. Default: the context. In tokens. From 0 to 131072. */
+  dryPenaltyLastN?: number | null | undefined;
+  /** DRY: texts that end a sequence. */
+  drySequenceBreakers?: readonly string[] | null | undefined;
+  /** Reuse what a slot has evaluated of the same beginning. Default: true. */
+  cachePrompt?: boolean | null | undefined;
+  /** How far the draft model guesses for this request; needs an engine with one. */
+  speculative?: Speculative | null | undefined;
+  /**
+   * What to cut when the prompt does not fit: start, middle or oldest_messages, or {strategy, reserve}; the answer
+   * tells what was cut. Default: nothing, it is an error.
+   */
+  truncation?: string | Readonly<Record<string, Json>> | null | undefined;
+  /**
+   * Context shift: tokens at the start that stay; -1: all of the prompt. Default: 0. In tokens. From -1 to 2147483647.
+   */
+  nKeep?: number | null | undefined;
+  /** Context shift: tokens to forget at once; 0: half of the rest. In tokens. From 0 to 2147483647. */
+  nDiscard?: number | null | undefined;
+  /** Shortest part of the cache to move to its new place. Default: 0, none. In tokens. From 0 to 2147483647. */
+  nCacheReuse?: number | null | undefined;
+  /** Shortest indentation of a line, in characters. Default: 0. From 0 to 2147483647. */
+  nIndent?: number | null | undefined;
+  /** Ends the answer at the first new line after this time. Default: -1, off. In ms. From -1 to 2147483647. */
+  tMaxPredictMs?: number | null | undefined;
+  /** The slot to use. Default: -1, the one with the most of the prompt. From -1 to 255. */
+  idSlot?: number | null | undefined;
+  /** Scales of the engine's adapters for this request. */
+  lora?: readonly LoraScale[] | null | undefined;
+  /** Requests of a higher priority get a slot first. Default: 0. From -1000 to 1000. */
+  priority?: number | null | undefined;
+  /** The request fails with DEADLINE when it is not done in this time. In ms. From 1 to 2147483647. */
+  deadlineMs?: number | null | undefined;
+  /** A label that the answer repeats. Default: the file's name. */
+  model?: string | null | undefined;
+  /** A label for the caller's own use. */
+  user?: string | null | undefined;
+}
+
+/** Another file. */
+export interface ExtraFile {
+  /** What it holds. */
+  text: string;
+  /** Its name. */
+  filename?: string | null | undefined;
+}
+
+/** An input to be answered, in the form of OpenAI's Responses API. */
+export interface ResponseRequest {
+  /** The system message. */
+  instructions?: string | null | undefined;
+  /** Tokens to generate at most. In tokens. From 1 to 2147483647. */
+  maxOutputTokens?: number | null | undefined;
+  /** {format}: what the answer must look like. */
+  text?: Readonly<Record<string, Json>> | null | undefined;
+  /** {effort}. */
+  reasoning?: Readonly<Record<string, Json>> | null | undefined;
+  /** Functions: {type, name, description, parameters}. */
+  tools?: readonly Json[] | null | undefined;
+  /** auto, none, required, or {type: function, name}. */
+  toolChoice?: string | Readonly<Record<string, Json>> | null | undefined;
+  /** Whether one answer may hold several calls. */
+  parallelToolCalls?: boolean | null | undefined;
+  /** Tokens that thinking may take. In tokens. From -1 to 2147483647. */
+  reasoningBudgetTokens?: number | null | undefined;
+  /** What ends the thinking when the budget is used up. */
+  reasoningBudgetMessage?: string | null | undefined;
+  /** Variables for the template. */
+  chatTemplateKwargs?: Readonly<Record<string, Json>> | null | undefined;
+  /** Labels for the caller's own use. */
+  metadata?: Readonly<Record<string, Json>> | null | undefined;
+  /**
+   * Tokens to generate at most. Default: -1, until the model ends or the context is full. In tokens. From -1 to
+   * 2147483647.
+   */
+  maxTokens?: number | null | undefined;
+  /** 0 takes the most likely token. Default: 0.8. From 0 to 1000. */
+  temperature?: number | null | undefined;
+  /** Keep the most likely tokens; 0: all. Default: 40. From 0 to 2147483647. */
+  topK?: number | null | undefined;
+  /** Keep the smallest set of this probability. Default: 0.95. From 0 to 1. */
+  topP?: number | null | undefined;
+  /** Keep what has this part of the likeliest's probability. Default: 0.05. From 0 to 1. */
+  minP?: number | null | undefined;
+  /** -1: another one each time. Default: the engine's. From -1 to 4294967295. */
+  seed?: number | null | undefined;
+  /** Texts that end the answer; they are not part of it. At most 64. */
+  stop?: string | readonly string[] | null | undefined;
+  /** Answers to give; each needs a slot. Default: 1. From 1 to 256. */
+  n?: number | null | undefined;
+  /** Go on when the model would end. */
+  ignoreEos?: boolean | null | undefined;
+  /** Added to the logits of tokens: {id: number}, or [[id or text, number or false], ...]; false bans the token. */
+  logitBias?: Json | null | undefined;
+  /** What the answer must look like. */
+  responseFormat?: ResponseFormat | null | undefined;
+  /** GBNF that the answer must follow. */
+  grammar?: string | null | undefined;
+  /** JSON schema that the answer must follow. */
+  jsonSchema?: Json | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  maxCompletionTokens?: number | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  nPredict?: number | null | undefined;
+  /** Dynamic temperature: how far it goes from the temperature. Default: 0, off. From 0 to 1000. */
+  dynatempRange?: number | null | undefined;
+  /** Dynamic temperature: exponent of the entropy. Default: 1. From 0.01 to 100. */
+  dynatempExponent?: number | null | undefined;
+  /** Locally typical sampling. Default: 1, off. From 0 to 1. */
+  typicalP?: number | null | undefined;
+  /** Keep logits within so many standard deviations of the largest. Default: -1, off. From -1 to 1000000. */
+  topNSigma?: number | null | undefined;
+  /** XTC: probability of leaving out the likeliest. Default: 0, off. From 0 to 1. */
+  xtcProbability?: number | null | undefined;
+  /** XTC: what counts as likely. Default: 0.1. From 0 to 1. */
+  xtcThreshold?: number | null | undefined;
+  /** Tokens that every sampler keeps at least. Default: 0. From 0 to 1048576. */
+  minKeep?: number | null | undefined;
+  /** Mirostat 1 or 2. Default: 0, off. From 0 to 2. */
+  mirostat?: number | null | undefined;
+  /** Mirostat: target entropy. Default: 5. From 0 to 1000. */
+  mirostatTau?: number | null | undefined;
+  /** Mirostat: learning rate. Default: 0.1. From 0 to 1. */
+  mirostatEta?: number | null | undefined;
+  /** Adaptive-p: target probability. Default: -1, off. From -1 to 1. */
+  adaptiveTarget?: number | null | undefined;
+  /** Adaptive-p: how slowly it adapts. Default: 0.9. From 0 to 0.99. */
+  adaptiveDecay?: number | null | undefined;
+  /** Samplers in order, by llama.cpp's names. */
+  samplers?: readonly string[] | null | undefined;
+  /** What penalties look back on. Default: 64. In tokens. From 0 to 131072. */
+  repeatLastN?: number | null | undefined;
+  /** Divides the logits of repeated tokens. Default: 1, off. From 0.001 to 1000. */
+  repeatPenalty?: number | null | undefined;
+  /** Taken from the logits of tokens that were there. Default: 0. From -1000 to 1000. */
+  presencePenalty?: number | null | undefined;
+  /** Taken from the logits of tokens for each time that they were there. Default: 0. From -1000 to 1000. */
+  frequencyPenalty?: number | null | undefined;
+  /** DRY: strength against repeated sequences. Default: 0, off. From 0 to 1000. */
+  dryMultiplier?: number | null | undefined;
+  /** DRY: growth with the length. Default: 1.75. From 1 to 1000. */
+  dryBase?: number | null | undefined;
+  /** DRY: length that is not penalised. Default: 2. In tokens. From 0 to 131072. */
+  dryAllowedLength?: number | null | undefined;
+  /** DRY: what it looks back on. Default: the context. In tokens. From 0 to 131072. */
+  dryPenaltyLastN?: number | null | undefined;
+  /** DRY: texts that end a sequence. */
+  drySequenceBreakers?: readonly string[] | null | undefined;
+  /** Reuse what a slot has evaluated of the same beginning. Default: true. */
+  cachePrompt?: boolean | null | undefined;
+  /** How far the draft model guesses for this request; needs an engine with one. */
+  speculative?: Speculative | null | undefined;
+  /**
+   * What to cut when the prompt does not fit: start, middle or oldest_messages, or {strategy, reserve}; the answer
+   * tells what was cut. Default: nothing, it is an error.
+   */
+  truncation?: string | Readonly<Record<string, Json>> | null | undefined;
+  /**
+   * Context shift: tokens at the start that stay; -1: all of the prompt. Default: 0. In tokens. From -1 to 2147483647.
+   */
+  nKeep?: number | null | undefined;
+  /** Context shift: tokens to forget at once; 0: half of the rest. In tokens. From 0 to 2147483647. */
+  nDiscard?: number | null | undefined;
+  /** Shortest part of the cache to move to its new place. Default: 0, none. In tokens. From 0 to 2147483647. */
+  nCacheReuse?: number | null | undefined;
+  /** Shortest indentation of a line, in characters. Default: 0. From 0 to 2147483647. */
+  nIndent?: number | null | undefined;
+  /** Ends the answer at the first new line after this time. Default: -1, off. In ms. From -1 to 2147483647. */
+  tMaxPredictMs?: number | null | undefined;
+  /** The slot to use. Default: -1, the one with the most of the prompt. From -1 to 255. */
+  idSlot?: number | null | undefined;
+  /** Scales of the engine's adapters for this request. */
+  lora?: readonly LoraScale[] | null | undefined;
+  /** Requests of a higher priority get a slot first. Default: 0. From -1000 to 1000. */
+  priority?: number | null | undefined;
+  /** The request fails with DEADLINE when it is not done in this time. In ms. From 1 to 2147483647. */
+  deadlineMs?: number | null | undefined;
+  /** A label that the answer repeats. Default: the file's name. */
+  model?: string | null | undefined;
+  /** A label for the caller's own use. */
+  user?: string | null | undefined;
+}
+
+/** A conversation to be answered, in the form of Anthropic's Messages API. */
+export interface AnthropicRequest {
+  /** The system message. */
+  system?: string | readonly Json[] | null | undefined;
+  /** Texts that end the answer. */
+  stopSequences?: readonly string[] | null | undefined;
+  /** What the model may call. */
+  tools?: readonly AnthropicTool[] | null | undefined;
+  /** {type: auto, any, tool or none}. */
+  toolChoice?: Readonly<Record<string, Json>> | null | undefined;
+  /** {type: enabled or disabled, budget_tokens}. */
+  thinking?: Readonly<Record<string, Json>> | null | undefined;
+  /** Variables for the template. */
+  chatTemplateKwargs?: Readonly<Record<string, Json>> | null | undefined;
+  /** Labels for the caller's own use. */
+  metadata?: Readonly<Record<string, Json>> | null | undefined;
+  /**
+   * Tokens to generate at most. Default: -1, until the model ends or the context is full. In tokens. From -1 to
+   * 2147483647.
+   */
+  maxTokens?: number | null | undefined;
+  /** 0 takes the most likely token. Default: 0.8. From 0 to 1000. */
+  temperature?: number | null | undefined;
+  /** Keep the most likely tokens; 0: all. Default: 40. From 0 to 2147483647. */
+  topK?: number | null | undefined;
+  /** Keep the smallest set of this probability. Default: 0.95. From 0 to 1. */
+  topP?: number | null | undefined;
+  /** Keep what has this part of the likeliest's probability. Default: 0.05. From 0 to 1. */
+  minP?: number | null | undefined;
+  /** -1: another one each time. Default: the engine's. From -1 to 4294967295. */
+  seed?: number | null | undefined;
+  /** Texts that end the answer; they are not part of it. At most 64. */
+  stop?: string | readonly string[] | null | undefined;
+  /** Answers to give; each needs a slot. Default: 1. From 1 to 256. */
+  n?: number | null | undefined;
+  /** Go on when the model would end. */
+  ignoreEos?: boolean | null | undefined;
+  /** Added to the logits of tokens: {id: number}, or [[id or text, number or false], ...]; false bans the token. */
+  logitBias?: Json | null | undefined;
+  /** What the answer must look like. */
+  responseFormat?: ResponseFormat | null | undefined;
+  /** GBNF that the answer must follow. */
+  grammar?: string | null | undefined;
+  /** JSON schema that the answer must follow. */
+  jsonSchema?: Json | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  maxCompletionTokens?: number | null | undefined;
+  /** Another name of max_tokens. In tokens. From -1 to 2147483647. */
+  nPredict?: number | null | undefined;
+  /** Dynamic temperature: how far it goes from the temperature. Default: 0, off. From 0 to 1000. */
+  dynatempRange?: number | null | undefined;
+  /** Dynamic temperature: exponent of the entropy. Default: 1. From 0.01 to 100. */
+  dynatempExponent?: number | null | undefined;
+  /** Locally typical sampling. Default: 1, off. From 0 to 1. */
+  typicalP?: number | null | undefined;
+  /** Keep logits within so many standard deviations of the largest. Default: -1, off. From -1 to 1000000. */
+  topNSigma?: number | null | undefined;
+  /** XTC: probability of leaving out the likeliest. Default: 0, off. From 0 to 1. */
+  xtcProbability?: number | null | undefined;
+  /** XTC: what counts as likely. Default: 0.1. From 0 to 1. */
+  xtcThreshold?: number | null | undefined;
+  /** Tokens that every sampler keeps at least. Default: 0. From 0 to 1048576. */
+  minKeep?: number | null | undefined;
+  /** Mirostat 1 or 2. Default: 0, off. From 0 to 2. */
+  mirostat?: number | null | undefined;
+  /** Mirostat: target entropy. Default: 5. From 0 to 1000. */
+  mirostatTau?: number | null | undefined;
+  /** Mirostat: learning rate. Default: 0.1. From 0 to 1. */
+  mirostatEta?: number | null | undefined;
+  /** Adaptive-p: target probability. Default: -1, off. From -1 to 1. */
+  adaptiveTarget?: number | null | undefined;
+  /** Adaptive-p: how slowly it adapts. Default: 0.9. From 0 to 0.99. */
+  adaptiveDecay?: number | null | undefined;
+  /** Samplers in order, by llama.cpp's names. */
+  samplers?: readonly string[] | null | undefined;
+  /** What penalties look back on. Default: 64. In tokens. From 0 to 131072. */
+  repeatLastN?: number | null | undefined;
+  /** Divides the logits of repeated tokens. Default: 1, off. From 0.001 to 1000. */
+  repeatPenalty?: number | null | undefined;
+  /** Taken from the logits of tokens that were there. Default: 0. From -1000 to 1000. */
+  presencePenalty?: number | null | undefined;
+  /** Taken from the logits of tokens for each time that they were there. Default: 0. From -1000 to 1000. */
+  frequencyPenalty?: number | null | undefined;
+  /** DRY: strength against repeated sequences. Default: 0, off. From 0 to 1000. */
+  dryMultiplier?: number | null | undefined;
+  /** DRY: growth with the length. Default: 1.75. From 1 to 1000. */
+  dryBase?: number | null | undefined;
+  /** DRY: length that is not penalised. Default: 2. In tokens. From 0 to 131072. */
+  dryAllowedLength?: number | null | undefined;
+  /** DRY: what it looks back on. Default: the context. In tokens. From 0 to 131072. */
+  dryPenaltyLastN?: number | null | undefined;
+  /** DRY: texts that end a sequence. */
+  drySequenceBreakers?: readonly string[] | null | undefined;
+  /** Reuse what a slot has evaluated of the same beginning. Default: true. */
+  cachePrompt?: boolean | null | undefined;
+  /** How far the draft model guesses for this request; needs an engine with one. */
+  speculative?: Speculative | null | undefined;
+  /**
+   * What to cut when the prompt does not fit: start, middle or oldest_messages, or {strategy, reserve}; the answer
+   * tells what was cut. Default: nothing, it is an error.
+   */
+  truncation?: string | Readonly<Record<string, Json>> | null | undefined;
+  /**
+   * Context shift: tokens at the start that stay; -1: all of the prompt. Default: 0. In tokens. From -1 to 2147483647.
+   */
+  nKeep?: number | null | undefined;
+  /** Context shift: tokens to forget at once; 0: half of the rest. In tokens. From 0 to 2147483647. */
+  nDiscard?: number | null | undefined;
+  /** Shortest part of the cache to move to its new place. Default: 0, none. In tokens. From 0 to 2147483647. */
+  nCacheReuse?: number | null | undefined;
+  /** Shortest indentation of a line, in characters. Default: 0. From 0 to 2147483647. */
+  nIndent?: number | null | undefined;
+  /** Ends the answer at the first new line after this time. Default: -1, off. In ms. From -1 to 2147483647. */
+  tMaxPredictMs?: number | null | undefined;
+  /** The slot to use. Default: -1, the one with the most of the prompt. From -1 to 255. */
+  idSlot?: number | null | undefined;
+  /** Scales of the engine's adapters for this request. */
+  lora?: readonly LoraScale[] | null | undefined;
+  /** Requests of a higher priority get a slot first. Default: 0. From -1000 to 1000. */
+  priority?: number | null | undefined;
+  /** The request fails with DEADLINE when it is not done in this time. In ms. From 1 to 2147483647. */
+  deadlineMs?: number | null | undefined;
+  /** A label that the answer repeats. Default: the file's name. */
+  model?: string | null | undefined;
+  /** A label for the caller's own use. */
+  user?: string | null | undefined;
+}
+
+/** One turn of a conversation. */
+export interface AnthropicMessage {
+  /** Who speaks. */
+  role: 'user' | 'assistant';
+  /** A text, or blocks. */
+  content: string | readonly Json[];
+}
+
+/** A function that the model may call. */
+export interface AnthropicTool {
+  /** Its name. */
+  name: string;
+  /** What it does and when to call it. */
+  description?: string | null | undefined;
+  /** JSON schema of its arguments, an object. */
+  inputSchema: Json;
+}
+
+/** Texts to be embedded; needs an engine with mode embed. */
+export interface EmbeddingRequest {
+  /** Keep so many numbers of each vector, and normalise again. From 1 to 1048576. */
+  dimensions?: number | null | undefined;
+  /** -1: none, 0: largest is 32760, 2: Euclidean, p: p-norm. Default: 2. From -1 to 64. */
+  embdNormalize?: number | null | undefined;
+  /** Whether texts like <|im_end|> are special tokens. Default: false. */
+  parseSpecial?: boolean | null | undefined;
+  /** Requests of a higher priority get a slot first. Default: 0. From -1000 to 1000. */
+  priority?: number | null | undefined;
+  /** The request fails with DEADLINE when it is not done in this time. In ms. From 1 to 2147483647. */
+  deadlineMs?: number | null | undefined;
+  /** A label that the answer repeats. Default: the file's name. */
+  model?: string | null | undefined;
+  /** A label for the caller's own use. */
+  user?: string | null | undefined;
+}
+
+/** Documents to be ordered by how well they answer a query; needs an engine with mode rerank. */
+export interface RerankRequest {
+  /** Give only so many. Default: all. From 1 to 1000000000. */
+  topN?: number | null | undefined;
+  /** Whether results repeat the texts. */
+  returnDocuments?: boolean | null | undefined;
+  /** Requests of a higher priority get a slot first. Default: 0. From -1000 to 1000. */
+  priority?: number | null | undefined;
+  /** The request fails with DEADLINE when it is not done in this time. In ms. From 1 to 2147483647. */
+  deadlineMs?: number | null | undefined;
+  /** A label that the answer repeats. Default: the file's name. */
+  model?: string | null | undefined;
+  /** A label for the caller's own use. */
+  user?: string | null | undefined;
+}
+
+/** A text to be cut into tokens. */
+export interface TokenizeRequest {
+  /** Add the tokens that the model starts and ends with. Default: false. */
+  addSpecial?: boolean | null | undefined;
+  /** Whether texts like <|im_end|> are special tokens. Default: true. */
+  parseSpecial?: boolean | null | undefined;
+}
+
+/** Tokens to be written as text. */
+export interface DetokenizeRequest {}
+
+/** A call that the model makes. */
+export interface ToolCall extends Answer {
+  /** Names it for its result. */
+  id: string | null;
+  /** Always function. */
+  type: string | null;
+  /** What is called. */
+  function: CalledFunction;
+}
+
+/** The name and arguments of a call. */
+export interface CalledFunction extends Answer {
+  /** The function. */
+  name: string;
+  /** The arguments, JSON text. */
+  arguments: string;
+}
+
+/** The answer to a chat. */
+export interface ChatAnswer extends Answer {
+  /** Names the answer. */
+  id: string;
+  /** chat.completion. */
+  object: string;
+  /** When it was made, Unix time. In s. */
+  created: number;
+  /** The request's label. */
+  model: string;
+  /** As many as n asked for. */
+  choices: ChatChoice[];
+  /** Tokens. */
+  usage: Usage;
+  /** Times. */
+  timings: Timings;
+  /** What was cut from the prompt, where the request allowed it. */
+  truncation: any;
+  /** What the first choice says. Empty if there is none. */
+  readonly text: string;
+  /** What the first choice thought. Empty if there is none. */
+  readonly reasoning: string;
+  /** The calls of the first choice. Empty if there is none. */
+  readonly toolCalls: ToolCall[];
+  /** Why the first choice ended. Empty if there is none. */
+  readonly finishReason: string;
+  /** The functions that were called for it, in order. */
+  readonly toolRuns: readonly ToolRun[];
+}
+
+/** One of the answers. */
+export interface ChatChoice extends Answer {
+  /** Its place. */
+  index: number;
+  /** What the model said. */
+  message: AnswerMessage;
+  /** stop, length or tool_calls. */
+  finishReason: string;
+  /** Log probabilities, if asked for. */
+  logprobs: Logprobs | null;
+}
+
+/** What the model said. */
+export interface AnswerMessage extends Answer {
+  /** assistant. */
+  role: string;
+  /** The text; none when there are only calls. */
+  content: string | null;
+  /** What it thought. */
+  reasoningContent: string | null;
+  /** The calls that it makes. */
+  toolCalls: ToolCall[] | null;
+}
+
+/** A piece of an answer to a chat. */
+export interface ChatPiece extends Answer {
+  /** That of the answer. */
+  id: string;
+  /** chat.completion.chunk. */
+  object: string;
+  /** When it was made, Unix time. In s. */
+  created: number;
+  /** The request's label. */
+  model: string;
+  /** One or none. */
+  choices: PieceChoice[];
+  /** Tokens, in the last one. */
+  usage: Usage | null;
+  /** Times, in the last one. */
+  timings: Timings | null;
+  /** More of the text. Empty if there is none. */
+  readonly text: string;
+  /** More of the thinking. Empty if there is none. */
+  readonly reasoning: string;
+  /** Why it ended. Empty if there is none. */
+  readonly finishReason: string;
+}
+
+/** What a piece adds to one of the answers. */
+export interface PieceChoice extends Answer {
+  /** The place of the answer. */
+  index: number;
+  /** What comes to it. */
+  delta: Delta;
+  /** stop, length or tool_calls, in its last piece. */
+  finishReason: string | null;
+  /** Log probabilities of the piece's tokens. */
+  logprobs: Logprobs | null;
+}
+
+/** What a piece adds to a message. */
+export interface Delta extends Answer {
+  /** assistant, in the first. */
+  role: string | null;
+  /** More of the text. */
+  content: string | null;
+  /** More of the thinking. */
+  reasoningContent: string | null;
+  /** More of the calls. */
+  toolCalls: ToolCallDelta[] | null;
+}
+
+/** What a piece adds to a call. */
+export interface ToolCallDelta extends Answer {
+  /** The place of the call. */
+  index: number;
+  /** Its id, in its first piece. */
+  id: string | null;
+  /** function, in its first piece. */
+  type: string | null;
+  /** More of the call. */
+  function: CalledFunctionDelta | null;
+}
+
+/** More of a call. */
+export interface CalledFunctionDelta extends Answer {
+  /** The function, in its first piece. */
+  name: string | null;
+  /** More of the JSON text. */
+  arguments: string | null;
+}
+
+/** Log probabilities of tokens. */
+export interface Logprobs extends Answer {
+  /** One for each token. */
+  content: Logprob[] | null;
+}
+
+/** A token with its probability. */
+export interface Logprob extends Answer {
+  /** The token. */
+  id: number | null;
+  /** Its text. */
+  token: string;
+  /** Its bytes. */
+  bytes: number[] | null;
+  /** The natural logarithm of its probability. */
+  logprob: number;
+  /** The likeliest tokens in its place. */
+  topLogprobs: Logprob[] | null;
+}
+
+/** How many tokens a request took. */
+export interface Usage extends Answer {
+  /** Those of the prompt. In tokens. */
+  promptTokens: number;
+  /** Those of the answer. In tokens. */
+  completionTokens: number | null;
+  /** Both. In tokens. */
+  totalTokens: number;
+  /** More about the prompt. */
+  promptTokensDetails: PromptTokensDetails | null;
+  /** Tokens of the prompt that were not evaluated again. Empty if there is none. */
+  readonly cachedTokens: number;
+}
+
+/** More about the tokens of a prompt. */
+export interface PromptTokensDetails extends Answer {
+  /** Those that were not evaluated again. In tokens. */
+  cachedTokens: number;
+}
+
+/** How long the parts of a request took. */
+export interface Timings extends Answer {
+  /** Taken from the cache. In tokens. */
+  cacheN: number;
+  /** Evaluated of the prompt. In tokens. */
+  promptN: number;
+  /** The prompt's time. In ms. */
+  promptMs: number;
+  /** The prompt's speed. In tokens/s. */
+  promptPerSecond: number;
+  /** Generated. In tokens. */
+  predictedN: number;
+  /** The answer's time. In ms. */
+  predictedMs: number;
+  /** The answer's speed. In tokens/s. */
+  predictedPerSecond: number;
+  /** Guessed by the draft model. In tokens. */
+  draftN: number | null;
+  /** Guessed right. In tokens. */
+  draftNAccepted: number | null;
+}
+
+/** A text that was continued. */
+export interface CompletionAnswer extends Answer {
+  /** Names the answer. */
+  id: string;
+  /** text_completion. */
+  object: string;
+  /** When it was made, Unix time. In s. */
+  created: number;
+  /** The request's label. */
+  model: string;
+  /** n for each prompt. */
+  choices: CompletionChoice[];
+  /** Tokens; of pieces, in the last one. */
+  usage: Usage | null;
+  /** Times; of pieces, in the last one. */
+  timings: Timings | null;
+  /** What was cut from the prompt, where the request allowed it. */
+  truncation: any;
+  /** The first choice's text. Empty if there is none. */
+  readonly text: string;
+  /** Why the first choice ended. Empty if there is none. */
+  readonly finishReason: string;
+}
+
+/** One of the continuations. */
+export interface CompletionChoice extends Answer {
+  /** Its place. */
+  index: number;
+  /** The text, or more of it. */
+  text: string;
+  /** stop or length, in the last piece. */
+  finishReason: string | null;
+  /** {tokens, token_logprobs, top_logprobs, text_offset}. */
+  logprobs: any;
+}
+
+/** The answer, in the form of OpenAI's Responses API. */
+export interface ResponseAnswer extends Answer {
+  /** Names the answer. */
+  id: string;
+  /** response. */
+  object: string;
+  /** When it was made, Unix time. In s. */
+  createdAt: number | null;
+  /** The request's label. */
+  model: string | null;
+  /** completed, or incomplete. */
+  status: string | null;
+  /** Messages, thinking and calls. */
+  output: ResponseItem[];
+  /** Tokens. */
+  usage: ResponseUsage | null;
+  /** Times. */
+  timings: Timings | null;
+}
+
+/** A message, a thought or a call. */
+export interface ResponseItem extends Answer {
+  /** message, reasoning or function_call. */
+  type: string;
+  /** Names it. */
+  id: string | null;
+  /** How far it is. */
+  status: string | null;
+  /** message: assistant. */
+  role: string | null;
+  /** message, reasoning: its parts. */
+  content: ResponseContent[] | null;
+  /** function_call: names it for its result. */
+  callId: string | null;
+  /** function_call: the function. */
+  name: string | null;
+  /** function_call: the arguments, JSON text. */
+  arguments: string | null;
+}
+
+/** A part of a message. */
+export interface ResponseContent extends Answer {
+  /** output_text or reasoning_text. */
+  type: string;
+  /** The text. */
+  text: string | null;
+}
+
+/** How many tokens a request took. */
+export interface ResponseUsage extends Answer {
+  /** Those of the prompt. In tokens. */
+  inputTokens: number;
+  /** Those of the answer. In tokens. */
+  outputTokens: number;
+  /** Both. In tokens. */
+  totalTokens: number | null;
+}
+
+/** An event of a streamed answer. */
+export interface ResponseEvent extends Answer {
+  /** What happened, such as response.output_text.delta. */
+  type: string;
+  /** Its place. */
+  sequenceNumber: number | null;
+  /** More of a text or of arguments. */
+  delta: string | null;
+  /** What it is about. */
+  itemId: string | null;
+  /** Its place in output. */
+  outputIndex: number | null;
+  /** What was added or is done. */
+  item: ResponseItem | null;
+  /** The answer as far as it is. */
+  response: any;
+}
+
+/** The answer, in the form of Anthropic's Messages API. */
+export interface AnthropicAnswer extends Answer {
+  /** Names the answer. */
+  id: string;
+  /** message. */
+  type: string;
+  /** assistant. */
+  role: string;
+  /** Texts, thinking and calls. */
+  content: AnthropicBlock[];
+  /** The request's label. */
+  model: string;
+  /** end_turn, max_tokens, stop_sequence or tool_use. */
+  stopReason: string | null;
+  /** The text that ended it. */
+  stopSequence: string | null;
+  /** Tokens. */
+  usage: AnthropicUsage;
+  /** Times. */
+  timings: Timings | null;
+}
+
+/** A part of an answer. */
+export interface AnthropicBlock extends Answer {
+  /** text, thinking or tool_use. */
+  type: string;
+  /** text: the text. */
+  text: string | null;
+  /** thinking: the thought. */
+  thinking: string | null;
+  /** tool_use: names the call for its result. */
+  id: string | null;
+  /** tool_use: the function. */
+  name: string | null;
+  /** tool_use: the arguments. */
+  input: any;
+}
+
+/** How many tokens a request took. */
+export interface AnthropicUsage extends Answer {
+  /** Those of the prompt that were evaluated. In tokens. */
+  inputTokens: number | null;
+  /** Those of the prompt that were not evaluated again. In tokens. */
+  cacheReadInputTokens: number | null;
+  /** Those of the answer. In tokens. */
+  outputTokens: number | null;
+}
+
+/** An event of a streamed answer. */
+export interface AnthropicEvent extends Answer {
+  /** What happened, such as content_block_delta. */
+  type: string;
+  /** The block that it is about. */
+  index: number | null;
+  /** More of the block, or of the message. */
+  delta: Record<string, any> | null;
+  /** A block that starts. */
+  contentBlock: AnthropicBlock | null;
+  /** The message that starts. */
+  message: any;
+  /** Tokens. */
+  usage: AnthropicUsage | null;
+}
+
+/** How many tokens a prompt has. */
+export interface TokenCount extends Answer {
+  /** All of them. In tokens. */
+  inputTokens: number;
+}
+
+/** Vectors of texts. */
+export interface EmbeddingAnswer extends Answer {
+  /** list. */
+  object: string;
+  /** The request's label. */
+  model: string;
+  /** One for each input, in its order. */
+  data: Embedding[];
+  /** Tokens. */
+  usage: Usage;
+  /** The vector of the first input. Empty if there is none. */
+  readonly first: number[];
+}
+
+/** The vector of a text. */
+export interface Embedding extends Answer {
+  /** embedding. */
+  object: string;
+  /** The place of its input. */
+  index: number;
+  /** The vector. */
+  embedding: number[];
+}
+
+/** Documents in order. */
+export interface RerankAnswer extends Answer {
+  /** list. */
+  object: string;
+  /** The request's label. */
+  model: string;
+  /** The best first. */
+  results: RerankResult[];
+  /** Tokens. */
+  usage: Usage;
+}
+
+/** A document with its score. */
+export interface RerankResult extends Answer {
+  /** Its place in the request. */
+  index: number;
+  /** Higher is better; the scale is the model's own. */
+  relevanceScore: number;
+  /** The text, if asked for. */
+  document: Document | null;
+}
+
+/** A text. */
+export interface Document extends Answer {
+  /** The text. */
+  text: string;
+}
+
+/** The tokens of a text. */
+export interface TokenizeAnswer extends Answer {
+  /** Their ids. */
+  tokens: number[];
+}
+
+/** The text of tokens. */
+export interface DetokenizeAnswer extends Answer {
+  /** The text; bytes that are no UTF-8 become U+FFFD. */
+  content: string;
+}
+
+/** A conversation as the model sees it. */
+export interface TemplateAnswer extends Answer {
+  /** The text. */
+  prompt: string;
+  /** Its tokens: what was typed stays text, even if it looks like a special token. */
+  tokens: number[];
+}
+
+/** What an engine has. */
+export interface PropsAnswer extends Answer {
+  /** The file's name. */
+  model: string;
+  /** The file. */
+  modelPath: string;
+  /** generate, embed or rerank. */
+  mode: string;
+  /** Tokens that one request can have. In tokens. */
+  nCtx: number;
+  /** Those that the model was trained with. In tokens. */
+  nCtxTrain: number;
+  /** Requests evaluated at the same time. */
+  totalSlots: number;
+  /** Parameters of the model. */
+  nParams: number;
+  /** Size of its tensors. In bytes. */
+  size: number;
+  /** {vision, audio}: what it sees and hears. */
+  modalities: Record<string, any>;
+  /** What requests leave out. */
+  defaultGenerationSettings: Record<string, any>;
+  /** The template's source. */
+  chatTemplate: string | null;
+  /** What the template can show. */
+  chatTemplateCaps: Record<string, any>;
+  /**
+   * What becomes of tools: the template has a form for calls, it shows tools and calls come as text, it is ChatML and
+   * gets the form of other ChatML models, or they are refused.
+   */
+  tools: string;
+  /** The text of the token that starts. */
+  bosToken: string;
+  /** The text of the token that ends. */
+  eosToken: string;
+}
+
+/** What an engine has done so far. */
+export interface MetricsAnswer extends Answer {
+  /** Evaluated of prompts. In tokens. */
+  promptTokensTotal: number;
+  /** Taken from caches. In tokens. */
+  promptTokensCachedTotal: number;
+  /** Time of prompts. In s. */
+  promptSecondsTotal: number;
+  /** Generated. In tokens. */
+  tokensPredictedTotal: number;
+  /** Time of answers. In s. */
+  tokensPredictedSecondsTotal: number;
+  /** Steps. */
+  nDecodeTotal: number;
+  /** Longest sequence. In tokens. */
+  nTokensMax: number;
+  /** Slots that a step served, on average. */
+  nBusySlotsPerDecode: number;
+  /** Guessed by the draft model. In tokens. */
+  draftTokensTotal: number;
+  /** Guessed right. In tokens. */
+  draftTokensAcceptedTotal: number;
+  /** Slots at work. */
+  slotsProcessing: number;
+}
+
 /**
  * A reader of the library's log. The log is a ring of the last 4,096 entries; each reader has its own position, and no
  * code of the caller ever runs on a thread of the library.
@@ -1303,7 +2923,7 @@ export class Model extends Handle {
    *   of text parts. A string is JSON text; anything else is written as JSON.
    * @returns An object with prompt, stops, generation_prompt and supports_thinking.
    * @throws MullamaError with the code 'CLOSED', 'NO_VOCABULARY', 'NO_TEMPLATE', 'TEMPLATE_FAILED', 'INVALID_JSON',
-   *   'INVALID_UTF8'.
+   *   'INVALID_UTF8', 'UNSUPPORTED'.
    */
   applyChatTemplate(messages: Json, options?: ChatOptions): any;
   /**
@@ -1947,6 +3567,316 @@ export class Generation extends Handle {
   [Symbol.asyncIterator](): AsyncGenerator<TokenEvent, void, undefined>;
 }
 
+/** A model that serves many requests at once. Any number of threads may use it; its streams end when it is closed. */
+export class Engine extends Handle {
+  /**
+   * Loads a model and starts an engine on it.
+   *
+   * @param path The model file.
+   * @throws MullamaError with the code 'FILE_NOT_FOUND', 'FILE_UNREADABLE', 'MODEL_INVALID', 'MODEL_UNSUPPORTED',
+   *   'INVALID_UTF8', 'INVALID_JSON', 'TEMPLATE_FAILED', 'OUT_OF_MEMORY', 'CANCELLED', 'UNSUPPORTED', 'NO_VOCABULARY'.
+   */
+  constructor(path: string | URL, options?: EngineOpenOptions);
+  /**
+   * As the constructor, without blocking the event loop. Loads a model and starts an engine on it.
+   *
+   * @param path The model file.
+   * @throws MullamaError with the code 'FILE_NOT_FOUND', 'FILE_UNREADABLE', 'MODEL_INVALID', 'MODEL_UNSUPPORTED',
+   *   'INVALID_UTF8', 'INVALID_JSON', 'TEMPLATE_FAILED', 'OUT_OF_MEMORY', 'CANCELLED', 'UNSUPPORTED', 'NO_VOCABULARY'.
+   */
+  static open(path: string | URL, options?: EngineOpenOptions & Cancellable): Promise<Engine>;
+  /**
+   * What the engine has and does.
+   *
+   * @throws MullamaError with the code 'CLOSED'.
+   */
+  readonly info: EngineInfo;
+  /**
+   * What differs from what was asked for; empty if nothing.
+   *
+   * @returns One sentence each.
+   * @throws MullamaError with the code 'CLOSED'.
+   */
+  warnings(): string[];
+  /**
+   * Sends a request. Routes are `chat/completions`, `completions`, `responses`, `messages`, `messages/count_tokens`,
+   * `infill`, `embeddings`, `rerank`, `tokenize`, `detokenize`, `apply-template`, `props`, `slots`, `metrics` and
+   * `lora-adapters`. The body is checked here: a field that is unknown, wrong or cannot be honoured is an error with
+   * its name. The answer comes through the stream: one event, or chunks and a last one with usage and timings when the
+   * body says `"stream": true`. With `"stream_options": {"include_answer": true}` one more event follows: the whole
+   * answer, as the request gives it without a stream. A prompt that does not fit is an error, unless the body says
+   * `"truncation": "start"`, `"middle"` or, for chats, `"oldest_messages"`; the answer's `truncation` tells what was
+   * cut. Room for an answer of `max_tokens` stays (at most half of n_ctx; without max_tokens a quarter), or of
+   * `reserve` tokens with `"truncation": {"strategy": ..., "reserve": ...}`. The route `slots` with `{"action": "save",
+   * "id_slot": 0, "path": ...}`, `restore` or `erase` acts on what one slot holds: as soon as the request that it works
+   * on has ended, and before the next. A file is read here and written when the answer is taken. `"speculative":
+   * {"n_max": ..., "n_min": ...}` limits the guesses of a draft model for one request; n_max 0 does without.
+   *
+   * @param route What is asked for.
+   * @param body The request; none: an empty object. A string is JSON text; anything else is written as JSON.
+   * @returns The answer to come.
+   * @throws MullamaError with the code 'CLOSED', 'BUSY', 'INVALID_UTF8', 'INVALID_JSON', 'INVALID_TOKEN',
+   *   'NO_TEMPLATE', 'TEMPLATE_FAILED', 'CONTEXT_FULL', 'OUT_OF_RANGE', 'INVALID_GRAMMAR', 'INVALID_SCHEMA',
+   *   'UNSUPPORTED', 'FILE_NOT_FOUND', 'FILE_UNREADABLE', 'STATE_INVALID'.
+   */
+  request(route: string, body?: Json | null): Stream;
+  /**
+   * As `request()`, without blocking the event loop. Sends a request. Routes are `chat/completions`, `completions`,
+   * `responses`, `messages`, `messages/count_tokens`, `infill`, `embeddings`, `rerank`, `tokenize`, `detokenize`,
+   * `apply-template`, `props`, `slots`, `metrics` and `lora-adapters`. The body is checked here: a field that is
+   * unknown, wrong or cannot be honoured is an error with its name. The answer comes through the stream: one event, or
+   * chunks and a last one with usage and timings when the body says `"stream": true`. With `"stream_options":
+   * {"include_answer": true}` one more event follows: the whole answer, as the request gives it without a stream. A
+   * prompt that does not fit is an error, unless the body says `"truncation": "start"`, `"middle"` or, for chats,
+   * `"oldest_messages"`; the answer's `truncation` tells what was cut. Room for an answer of `max_tokens` stays (at
+   * most half of n_ctx; without max_tokens a quarter), or of `reserve` tokens with `"truncation": {"strategy": ...,
+   * "reserve": ...}`. The route `slots` with `{"action": "save", "id_slot": 0, "path": ...}`, `restore` or `erase` acts
+   * on what one slot holds: as soon as the request that it works on has ended, and before the next. A file is read here
+   * and written when the answer is taken. `"speculative": {"n_max": ..., "n_min": ...}` limits the guesses of a draft
+   * model for one request; n_max 0 does without.
+   *
+   * @param route What is asked for.
+   * @param body The request; none: an empty object. A string is JSON text; anything else is written as JSON.
+   * @throws MullamaError with the code 'CLOSED', 'BUSY', 'INVALID_UTF8', 'INVALID_JSON', 'INVALID_TOKEN',
+   *   'NO_TEMPLATE', 'TEMPLATE_FAILED', 'CONTEXT_FULL', 'OUT_OF_RANGE', 'INVALID_GRAMMAR', 'INVALID_SCHEMA',
+   *   'UNSUPPORTED', 'FILE_NOT_FOUND', 'FILE_UNREADABLE', 'STATE_INVALID'.
+   */
+  requestAsync(route: string, body?: Json | null): Promise<Stream>;
+  /**
+   * Waits until streams have something, and tells which: so one thread serves an event loop with any number of streams.
+   * A stream is named once; it is named again when it has something after `stream.next()` has given WAITING. Several
+   * threads share the names.
+   *
+   * @param waitMs Negative: no limit. In ms. Default: -1.
+   * @returns Ids of the streams, see `stream.id`; empty when the time is over or after `engine.wake()`. Shape [n].
+   * @throws MullamaError with the code 'CLOSED'.
+   */
+  wait(waitMs?: number, options?: Cancellable): Promise<Int32Array>;
+  wait(options: Cancellable & { waitMs?: number }): Promise<Int32Array>;
+  /** Makes those who are in `engine.wait()`, or else the next one to come, return. */
+  wake(): void;
+  /**
+   * Takes no more requests and waits until those that were sent have ended. Closing without it cancels them.
+   *
+   * @param waitMs Negative: no limit. In ms. Default: -1.
+   * @returns Whether all have ended; if not, call again.
+   * @throws MullamaError with the code 'CLOSED'.
+   */
+  drain(waitMs?: number): Promise<boolean>;
+  drain(options: { waitMs?: number }): Promise<boolean>;
+  /**
+   * Answers a conversation.
+   *
+   * @param messages The conversation, oldest first.
+   * @param options The other fields of the request, and a signal. `stream: true` gives the answer in pieces, as an
+   *   object that also is a promise of the whole. Functions among `tools` are called, and their results sent, until the
+   *   model answers.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  chat(
+    messages: readonly Message[],
+    options: ChatRequest & ToolOptions & Cancellable & { stream: true },
+  ): AnswerStream<ChatPiece, ChatAnswer>;
+  chat(
+    messages: readonly Message[],
+    options?: ChatRequest & ToolOptions & Cancellable & { stream?: false | undefined },
+  ): Promise<ChatAnswer>;
+  chat(
+    messages: readonly Message[],
+    options?: ChatRequest & ToolOptions & Cancellable & { stream?: boolean | undefined },
+  ): Promise<ChatAnswer> | AnswerStream<ChatPiece, ChatAnswer>;
+  /**
+   * Continues a text.
+   *
+   * @param prompt A text, a list of tokens, or a list of these.
+   * @param options The other fields of the request, and a signal. `stream: true` gives the answer in pieces, as an
+   *   object that also is a promise of the whole.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  complete(
+    prompt: string | readonly Json[],
+    options: CompletionRequest & Cancellable & { stream: true },
+  ): AnswerStream<CompletionAnswer, CompletionAnswer>;
+  complete(
+    prompt: string | readonly Json[],
+    options?: CompletionRequest & Cancellable & { stream?: false | undefined },
+  ): Promise<CompletionAnswer>;
+  complete(
+    prompt: string | readonly Json[],
+    options?: CompletionRequest & Cancellable & { stream?: boolean | undefined },
+  ): Promise<CompletionAnswer> | AnswerStream<CompletionAnswer, CompletionAnswer>;
+  /**
+   * Fills a gap in a source file; the model must have been trained for it.
+   *
+   * @param inputPrefix What stands before the gap.
+   * @param inputSuffix What stands behind it.
+   * @param options The other fields of the request, and a signal. `stream: true` gives the answer in pieces, as an
+   *   object that also is a promise of the whole.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  infill(
+    inputPrefix: string,
+    inputSuffix: string,
+    options: InfillRequest & Cancellable & { stream: true },
+  ): AnswerStream<CompletionAnswer, CompletionAnswer>;
+  infill(
+    inputPrefix: string,
+    inputSuffix: string,
+    options?: InfillRequest & Cancellable & { stream?: false | undefined },
+  ): Promise<CompletionAnswer>;
+  infill(
+    inputPrefix: string,
+    inputSuffix: string,
+    options?: InfillRequest & Cancellable & { stream?: boolean | undefined },
+  ): Promise<CompletionAnswer> | AnswerStream<CompletionAnswer, CompletionAnswer>;
+  /**
+   * Answers an input, in the form of OpenAI's Responses API.
+   *
+   * @param input A text, or a list of messages, calls and results.
+   * @param options The other fields of the request, and a signal. `stream: true` gives the answer in pieces, as an
+   *   object that also is a promise of the whole.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  respond(
+    input: string | readonly Json[],
+    options: ResponseRequest & Cancellable & { stream: true },
+  ): AnswerStream<ResponseEvent, ResponseAnswer>;
+  respond(
+    input: string | readonly Json[],
+    options?: ResponseRequest & Cancellable & { stream?: false | undefined },
+  ): Promise<ResponseAnswer>;
+  respond(
+    input: string | readonly Json[],
+    options?: ResponseRequest & Cancellable & { stream?: boolean | undefined },
+  ): Promise<ResponseAnswer> | AnswerStream<ResponseEvent, ResponseAnswer>;
+  /**
+   * Answers a conversation, in the form of Anthropic's Messages API.
+   *
+   * @param messages The conversation, oldest first.
+   * @param options The other fields of the request, and a signal. `stream: true` gives the answer in pieces, as an
+   *   object that also is a promise of the whole.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  message(
+    messages: readonly AnthropicMessage[],
+    options: AnthropicRequest & Cancellable & { stream: true },
+  ): AnswerStream<AnthropicEvent, AnthropicAnswer>;
+  message(
+    messages: readonly AnthropicMessage[],
+    options?: AnthropicRequest & Cancellable & { stream?: false | undefined },
+  ): Promise<AnthropicAnswer>;
+  message(
+    messages: readonly AnthropicMessage[],
+    options?: AnthropicRequest & Cancellable & { stream?: boolean | undefined },
+  ): Promise<AnthropicAnswer> | AnswerStream<AnthropicEvent, AnthropicAnswer>;
+  /**
+   * Counts the tokens of a conversation in the form of Anthropic's Messages API, as the model would see it.
+   *
+   * @param messages The conversation, oldest first.
+   * @param options The other fields of the request, and a signal.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  countTokens(messages: readonly AnthropicMessage[], options?: AnthropicRequest & Cancellable): Promise<TokenCount>;
+  /**
+   * Embeds texts.
+   *
+   * @param input A text, a list of tokens, or a list of these.
+   * @param options The other fields of the request, and a signal.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  embed(input: string | readonly Json[], options?: EmbeddingRequest & Cancellable): Promise<EmbeddingAnswer>;
+  /**
+   * Orders documents by how well they answer a query.
+   *
+   * @param query What is looked for.
+   * @param documents The texts.
+   * @param options The other fields of the request, and a signal.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  rerank(query: string, documents: readonly string[], options?: RerankRequest & Cancellable): Promise<RerankAnswer>;
+  /**
+   * Cuts a text into tokens.
+   *
+   * @param content The text.
+   * @param options The other fields of the request, and a signal.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  tokenize(content: string, options?: TokenizeRequest & Cancellable): Promise<TokenizeAnswer>;
+  /**
+   * Writes tokens as text.
+   *
+   * @param tokens Their ids.
+   * @param options The other fields of the request, and a signal.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  detokenize(
+    tokens: readonly number[] | Int32Array | Float32Array | Float64Array,
+    options?: DetokenizeRequest & Cancellable,
+  ): Promise<DetokenizeAnswer>;
+  /**
+   * Writes a conversation as the model would see it.
+   *
+   * @param messages The conversation, oldest first.
+   * @param options The other fields of the request, and a signal.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  applyTemplate(messages: readonly Message[], options?: ChatRequest & Cancellable): Promise<TemplateAnswer>;
+  /**
+   * What the engine and its model have.
+   *
+   * @param options A signal.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  props(options?: Cancellable): Promise<PropsAnswer>;
+  /**
+   * What the engine has done so far.
+   *
+   * @param options A signal.
+   * @returns The answer.
+   * @throws As `request()` and `stream.next()` do, by rejecting.
+   */
+  metrics(options?: Cancellable): Promise<MetricsAnswer>;
+}
+
+/** The answer to one request. */
+export class Stream extends Handle {
+  private constructor();
+  /** What it was made from, and keeps alive. */
+  readonly engine: Engine;
+  /**
+   * The next event of the answer.
+   *
+   * @returns The next one; null at the end, or when it was cancelled.
+   * @throws MullamaError with the code 'CLOSED', 'BUSY', 'CONTEXT_FULL', 'INVALID_GRAMMAR', 'DECODE_FAILED',
+   *   'DEADLINE', 'UNSUPPORTED', 'FILE_UNWRITABLE', 'STATE_INVALID'.
+   */
+  next(options?: Timed & Cancellable): Promise<StreamEvent | null>;
+  /** Ends the request, wherever it is, and frees its slot within one step. */
+  cancel(): void;
+  /** The number by which `engine.wait()` names the stream; no other stream of the engine has it at the same time. */
+  readonly id: number;
+  /**
+   * How far the request is.
+   *
+   * @throws MullamaError with the code 'CLOSED'.
+   */
+  readonly info: StreamInfo;
+  /** Leaving the loop early cancels what is read. */
+  [Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, undefined>;
+}
+
 /**
  * mullama's version, such as 0.1.0.
  *
@@ -2013,6 +3943,18 @@ export function setLogLevel(level: LogLevel | number): void;
  * @throws MullamaError with the code 'INVALID_UTF8'.
  */
 export function logMessage(level: LogLevel | number, text: string): void;
+
+/**
+ * A part of a JSON text, for programs without a JSON library of their own: `/choices/0/message/content`. A text is
+ * given as it is, without quotes and escapes; anything else as JSON.
+ *
+ * @param json The text. A string is JSON text; anything else is written as JSON.
+ * @param pointer Where the part is (RFC 6901): names and places, a slash before each; `~1` stands for a slash in a
+ *   name, `~0` for a tilde. Empty: the whole.
+ * @returns The part; none where there is nothing, or null.
+ * @throws MullamaError with the code 'INVALID_UTF8', 'INVALID_JSON'.
+ */
+export function jsonFind(json: Json, pointer: string): string | null;
 
 /**
  * The numbers of a preset, to be passed on as options.

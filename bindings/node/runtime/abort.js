@@ -1,6 +1,8 @@
 'use strict';
 // AbortSignal: an aborted call ends in the library too, and its promise rejects with the signal's reason, as fetch does.
 
+const { setMaxListeners } = require('node:events');
+
 const RETRY_MS = 20;
 
 /**
@@ -35,6 +37,13 @@ function signalOf(options) {
   return options.signal;
 }
 
+/** Hears of an abort, once. Returns what ends that. Any number of calls may share a signal, which is no leak. */
+function listen(signal, heard) {
+  setMaxListeners(0, signal);
+  signal.addEventListener('abort', heard, { once: true });
+  return () => signal.removeEventListener('abort', heard);
+}
+
 /**
  * Cancels when a signal aborts: again and again, since a call that has not reached the library yet has nothing to
  * cancel there. Returns what ends that.
@@ -45,11 +54,11 @@ function onAbort(signal, cancel) {
     cancel();
     again = setInterval(cancel, RETRY_MS);
   };
-  signal.addEventListener('abort', abort, { once: true });
+  const stopListening = listen(signal, abort);
   return () => {
     clearInterval(again);
-    signal.removeEventListener('abort', abort);
+    stopListening();
   };
 }
 
-module.exports = { abortable, onAbort, signalOf };
+module.exports = { abortable, listen, onAbort, signalOf };

@@ -3,9 +3,12 @@
 
 const { fileURLToPath } = require('node:url');
 const { abortable } = require('./abort');
+const { Answer, answering, made } = require('./answers');
 const { handleClass, ADOPT, HANDLE, PARENT } = require('./handle');
 const { load } = require('./load');
+const { READ, named, pumpedStreamClass } = require('./pump');
 const { Completion, textClasses } = require('./text');
+const { stringifyJson } = require('./values');
 
 const warned = new Set();
 
@@ -15,8 +18,9 @@ const warned = new Set();
  * @param {number} description.major version of its ABI
  * @param {string} description.folder the binding's own folder
  * @param {Function} description.makeError (errno, code, message) => Error
+ * @param {Function} description.ownError (code, message) => Error, of what the runtime itself finds wrong
  */
-function bind({ name, major, folder, makeError }) {
+function bind({ name, major, folder, makeError, ownError }) {
   const scratch = new ArrayBuffer(64);
   const native = load({
     name,
@@ -26,15 +30,22 @@ function bind({ name, major, folder, makeError }) {
   });
   // process.exit() runs no clean-up hook of the addon. A Worker that is terminated emits no `exit`, but has its hook run.
   process.on('exit', () => native.shutDown());
+  const Handle = handleClass(native);
   return {
     native,
     HANDLE,
     PARENT,
     ADOPT,
+    READ,
     Completion,
-    Handle: handleClass(native),
+    Handle,
+    PumpedStream: pumpedStreamClass(Handle),
     ...textClasses(native),
+    Answer,
+    made,
+    ...answering(ownError),
     abortable: (given, start) => abortable(native, given, start),
+    named,
     optionsOf,
     pathOf,
     within,
@@ -43,24 +54,6 @@ function bind({ name, major, folder, makeError }) {
     copiedUint8Array: copier(new Uint8Array(scratch)),
     deprecated: (what, message) => deprecated(`${name}.${what}`, message),
   };
-}
-
-/** JSON of a value that is no string; `name` is the parameter's. */
-function stringifyJson(value, name) {
-  let text;
-  try {
-    text = JSON.stringify(value);
-  } catch (error) {
-    throw Object.assign(new TypeError(`${name} cannot be written as JSON: ${error.message}`, { cause: error }), {
-      code: 'INVALID_ARGUMENT',
-    });
-  }
-  if (text === undefined) {
-    throw Object.assign(new TypeError(`${name} cannot be written as JSON: ${typeof value}`), {
-      code: 'INVALID_ARGUMENT',
-    });
-  }
-  return text;
 }
 
 /** Gives arrays as they are; of a small one there is only the length, and its items lie in the scratch buffer. */

@@ -12,6 +12,8 @@
 //   keep(Arena &)                 copies what the library lends until the next call, which may come before result()
 //   parent(Box *)                 the handle that a new one works on
 //   stop(Self *)                  makes run() of another thread end soon
+//   computes                      whether it computes on a shared handle: such calls take turns, so that no number of them
+//                                 takes more than one worker
 #pragma once
 
 #include <new>
@@ -50,6 +52,11 @@ template <class Op, class = void>
 struct has_keep : std::false_type {};
 template <class Op>
 struct has_keep<Op, std::void_t<decltype(&Op::keep)>> : std::true_type {};
+
+template <class Op, class = void>
+struct has_computes : std::false_type {};
+template <class Op>
+struct has_computes<Op, std::void_t<decltype(&Op::computes)>> : std::true_type {};
 
 template <class Op, class = void>
 struct has_parent : std::false_type {};
@@ -157,6 +164,16 @@ napi_value call(napi_env env, napi_callback_info info) noexcept {
     });
 }
 
+// The next item of a stream that is there already: `call<Polled<Op>>` never waits. See runtime/pump.js.
+template <class Op>
+struct Polled : Op {
+    void read(Arguments &in) {
+        Op::read(in);
+        in.known("signal");
+        this->timeout = 0;
+    }
+};
+
 // A promise with what it takes to settle it.
 class Promise {
   public:
@@ -187,7 +204,7 @@ template <class Op>
 class Task final : public Settled {
   public:
     Task(Environment &environment, std::shared_ptr<Box> box)
-        : Settled(box ? box->queue : nullptr), promise(environment), box_(std::move(box)) {
+        : Settled(turns(box)), promise(environment), box_(std::move(box)) {
         if constexpr (has_callback<Op>::value) op.call_back.attach(environment, this);
     }
 
@@ -220,6 +237,11 @@ class Task final : public Settled {
     Promise promise;
 
   private:
+    static std::shared_ptr<Queue> turns(const std::shared_ptr<Box> &box) {
+        if (!box) return nullptr;
+        return has_computes<Op>::value ? box->computing() : box->queue;
+    }
+
     const std::shared_ptr<Box> box_;
     bool worked_ = false;
     int32_t code_ = 0;

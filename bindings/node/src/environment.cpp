@@ -1,5 +1,7 @@
 #include "environment.h"
 
+#include <algorithm>
+
 namespace binding {
 
 namespace {
@@ -33,7 +35,25 @@ Environment::Environment(napi_env env, napi_value runtime) : env(env), pool(job_
     size_t size = 0;
     check(napi_get_arraybuffer_info(env, value_of(scratch_buffer_), &scratch, &size));
     // Registered after the wake-up's own hook, so that it runs before it: no thread is left to use it.
-    check(napi_add_env_cleanup_hook(env, [](void *self) { static_cast<Environment *>(self)->pool.shut_down(); }, this));
+    check(napi_add_env_cleanup_hook(env, [](void *self) { static_cast<Environment *>(self)->shut_down(); }, this));
+}
+
+void Environment::watch(const std::shared_ptr<Box> &box) {
+    const auto is_gone = [](const std::weak_ptr<Box> &one) { return one.expired(); };
+    watched_.erase(std::remove_if(watched_.begin(), watched_.end(), is_gone), watched_.end());
+    watched_.push_back(box);
+}
+
+void Environment::shut_down() noexcept {
+    for (const std::weak_ptr<Box> &one : watched_) {
+        if (const std::shared_ptr<Box> box = one.lock()) box->close();
+    }
+    pool.shut_down();
+}
+
+const std::shared_ptr<Queue> &Box::computing() {
+    if (!computing_) computing_ = std::make_shared<Queue>();
+    return computing_;
 }
 
 void Environment::check(napi_status status) const {

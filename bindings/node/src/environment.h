@@ -40,6 +40,11 @@ class Environment {
     // A pending promise keeps the process alive.
     void hold();
     void release();
+    // A handle for which the library has threads of its own: it is closed when the environment ends, and with that the
+    // calls end that wait for them.
+    void watch(const std::shared_ptr<Box> &box);
+    // The end: nothing of ours, and nothing of the library's, computes any more.
+    void shut_down() noexcept;
     bool is_own_thread() const { return std::this_thread::get_id() == thread_; }
     bool closing() const { return pool.closing(); }
 
@@ -62,6 +67,7 @@ class Environment {
     std::vector<std::function<void()>> ready_;
     bool signalled_ = false;
     size_t held_ = 0;
+    std::vector<std::weak_ptr<Box>> watched_;
 };
 
 // Handles made meanwhile are let go at its end.

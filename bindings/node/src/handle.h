@@ -15,6 +15,7 @@ class Queue;
 struct Kind {
     const char *name;
     bool exclusive;
+    bool has_threads;  // the library works for it on threads of its own, until it is closed
     void (*close)(void *handle);
     void (*free)(void *handle);
 };
@@ -39,8 +40,13 @@ class Box : public std::enable_shared_from_this<Box> {
     void *const pointer;
     // Turns on an exclusive handle, and on those that work on it; nullptr for a shared one.
     const std::shared_ptr<Queue> queue;
+    // Turns of what computes on a shared handle. For the thread of JavaScript only.
+    const std::shared_ptr<Queue> &computing();
     std::atomic<bool> closed{false};
     std::shared_ptr<Box> owner;  // itself, while JavaScript's object lives
+
+  private:
+    std::shared_ptr<Queue> computing_;
 };
 
 // A handle given as an argument, kept alive until the call is over.

@@ -64,7 +64,7 @@ napi_value is_closed(Entry &entry) { return Results(entry.environment).boolean(e
 
 // The end of the environment: no thread of ours may compute while the process destroys the library's objects.
 napi_value shut_down(Entry &entry) {
-    entry.environment.pool.shut_down();
+    entry.environment.shut_down();
     return Results(entry.environment).undefined();
 }
 

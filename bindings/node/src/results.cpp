@@ -113,6 +113,7 @@ napi_value Results::handle(const Kind &kind, void *pointer, const Box *parent) {
     const auto finalize = [](napi_env, void *data, void *) { static_cast<Box *>(data)->owner.reset(); };
     environment.check(napi_create_external(env_, box.get(), finalize, nullptr, &external));
     box->owner = box;
+    if (kind.has_threads) environment.watch(box);
     return external;
 }
 

@@ -297,8 +297,8 @@ test('`using` and `await using` release, where the runtime knows them', async (t
 
 describe('Workers', () => {
   const program = path.join(__dirname, 'programs', 'worker.js');
-  const run = async (how) => {
-    const worker = new Worker(program, { workerData: { how } });
+  const run = async (how, engine = false) => {
+    const worker = new Worker(program, { workerData: { how, engine } });
     const exited = once(worker, 'exit');
     const [message] = await once(worker, 'message');
     return { exited, message, worker };
@@ -313,15 +313,26 @@ describe('Workers', () => {
     await Promise.all(results.map(({ exited }) => exited));
   });
 
-  for (const how of ['terminate', 'exit', 'leave']) {
-    test(`that end in the midst of a generation (${how}) leave nothing`, async () => {
-      const count = await reached(mullama);
-      const { exited, worker } = await run(how);
-      if (how === 'terminate') await worker.terminate();
-      const [code] = await exited;
-      assert.equal(code, { terminate: 1, exit: 5, leave: 0 }[how]);
-      assert.equal(liveObjects(), count);
-    });
+  test('each may have an engine', async () => {
+    const results = await Promise.all(Array.from({ length: 3 }, () => run('answer', true)));
+    assert.deepEqual(
+      results.map(({ message }) => message),
+      Array(3).fill(8),
+    );
+    await Promise.all(results.map(({ exited }) => exited));
+  });
+
+  for (const engine of [false, true]) {
+    for (const how of ['terminate', 'exit', 'leave']) {
+      test(`that end in the midst of ${engine ? "an engine's work" : 'a generation'} (${how}) leave nothing`, async () => {
+        const count = await reached(mullama);
+        const { exited, worker } = await run(how, engine);
+        if (how === 'terminate') await worker.terminate();
+        const [code] = await exited;
+        assert.equal(code, { terminate: 1, exit: 5, leave: 0 }[how]);
+        assert.equal(liveObjects(), count);
+      });
+    }
   }
 
   test('may come and go while the main thread works', async () => {

@@ -145,6 +145,53 @@ function generate_options(from) {
   };
 }
 
+function engine_options(from) {
+  if (from === undefined || from === null) return undefined;
+  return {
+    mode: from.mode,
+    nCtx: from.n_ctx,
+    nSlots: from.n_slots,
+    nBatch: from.n_batch,
+    nUbatch: from.n_ubatch,
+    prefillChunk: from.prefill_chunk,
+    nThreads: from.n_threads,
+    nThreadsBatch: from.n_threads_batch,
+    typeK: from.type_k,
+    typeV: from.type_v,
+    unifiedKv: from.unified_kv,
+    fullSwa: from.full_swa,
+    flashAttention: from.flash_attention,
+    offloadKv: from.offload_kv,
+    offloadOps: from.offload_ops,
+    ropeScaling: from.rope_scaling,
+    ropeFreqBase: number(from.rope_freq_base),
+    ropeFreqScale: number(from.rope_freq_scale),
+    promptCache: from.prompt_cache,
+    contextShift: from.context_shift,
+    pooling: from.pooling,
+    lora: text(from.lora),
+    loraScales: number(from.lora_scales),
+    controlVectors: text(from.control_vectors),
+    controlVectorScales: number(from.control_vector_scales),
+    controlVectorFirst: from.control_vector_first,
+    controlVectorLast: from.control_vector_last,
+    draftModel: text(from.draft_model),
+    draftMax: from.draft_max,
+    draftMin: from.draft_min,
+    draftPMin: number(from.draft_p_min),
+    projector: text(from.projector),
+    chatTemplate: text(from.chat_template),
+    templateArguments: text(from.template_arguments),
+    reasoning: from.reasoning,
+    thinking: from.thinking,
+    reasoningBudget: from.reasoning_budget,
+    seed: from.seed,
+    maxQueued: from.max_queued,
+    maxBuffered: from.max_buffered,
+    fullBuffer: from.full_buffer,
+  };
+}
+
 /* Results */
 
 function build_info(from) {
@@ -324,6 +371,36 @@ function generation_result(from) {
   };
 }
 
+function engine_info(from) {
+  if (from === null) return null;
+  return {
+    state: plain(from.state),
+    mode: plain(from.mode),
+    n_ctx: plain(from.nCtx),
+    n_slots: plain(from.nSlots),
+    n_running: plain(from.nRunning),
+    n_queued: plain(from.nQueued),
+    n_streams: plain(from.nStreams),
+  };
+}
+
+function stream_event(from) {
+  if (from === null) return null;
+  return {
+    data: plain(from.data),
+    whole: plain(from.whole),
+  };
+}
+
+function stream_info(from) {
+  if (from === null) return null;
+  return {
+    state: plain(from.state),
+    n_buffered: plain(from.nBuffered),
+    paused: plain(from.paused),
+  };
+}
+
 /** For each function how it is called, and how its result is written. */
 // prettier-ignore
 const calls = {
@@ -373,6 +450,10 @@ const calls = {
   },
   'log_message': {
     call: (on, args) => binding.logMessage(args.level, text(args.text)),
+    result: plain,
+  },
+  'json_find': {
+    call: (on, args) => binding.jsonFind(text(args.json), text(args.pointer)),
     result: plain,
   },
   'model_load': {
@@ -791,6 +872,50 @@ const calls = {
     call: (on, args) => on.finish(),
     result: token_event,
   },
+  'engine_open': {
+    call: (on, args) => new binding.Engine(text(args.path), { progress: callback(args.progress, ['fraction']), ...engine_options(args.options), ...model_options(args.loading) }),
+    result: plain,
+  },
+  'engine_get_info': {
+    call: (on, args) => on.info,
+    result: engine_info,
+  },
+  'engine_warnings': {
+    call: (on, args) => on.warnings(),
+    result: plain,
+  },
+  'engine_request': {
+    call: (on, args) => on.request(text(args.route), text(args.body)),
+    result: plain,
+  },
+  'engine_wait': {
+    call: (on, args) => on.wait(args.wait_ms),
+    result: plain,
+  },
+  'engine_wake': {
+    call: (on, args) => on.wake(),
+    result: plain,
+  },
+  'engine_drain': {
+    call: (on, args) => on.drain(args.wait_ms),
+    result: plain,
+  },
+  'stream_next': {
+    call: (on, args) => on.next({ timeout: args.timeout_ms }),
+    result: stream_event,
+  },
+  'stream_cancel': {
+    call: (on, args) => on.cancel(),
+    result: plain,
+  },
+  'stream_id': {
+    call: (on, args) => on.id,
+    result: plain,
+  },
+  'stream_get_info': {
+    call: (on, args) => on.info,
+    result: stream_info,
+  },
   'log_close': {
     call: (on, args) => on.close(),
     result: plain,
@@ -808,6 +933,14 @@ const calls = {
     result: plain,
   },
   'generation_close': {
+    call: (on, args) => on.close(),
+    result: plain,
+  },
+  'engine_close': {
+    call: (on, args) => on.close(),
+    result: plain,
+  },
+  'stream_close': {
     call: (on, args) => on.close(),
     result: plain,
   },

@@ -12,6 +12,7 @@ namespace {
 struct ModelCreateContext {
     using Self = mullama_model;
     static constexpr size_t n_arguments = 2;
+    static constexpr bool computes = true;
     mullama_context_options options = initialised(lib.context_options_init);
     Made<mullama_context> out;
 

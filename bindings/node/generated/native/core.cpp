@@ -183,6 +183,26 @@ struct LogMessage {
     }
 };
 
+// jsonFind()
+struct JsonFind {
+    using Self = void;
+    static constexpr size_t n_arguments = 2;
+    Text json;
+    Text pointer;
+    Owned<char> out;
+
+    void read(Arguments &in) {
+        in.required("json").json(json);
+        in.required("pointer").text(pointer);
+    }
+    int32_t run(Self *, Error **err) {
+        return lib.json_find(json.data, json.len, pointer.data, pointer.len, &out.data, &out.len, err);
+    }
+    napi_value result(Results &make) {
+        return out.data ? make.text(out.data, out.len) : make.null();
+    }
+};
+
 }  // namespace
 
 void add_core(Module &module) {
@@ -197,6 +217,7 @@ void add_core(Module &module) {
     module.add("logCancel", call<LogCancel>);
     module.add("setLogLevel", call<SetLogLevel>);
     module.add("logMessage", call<LogMessage>);
+    module.add("jsonFind", call<JsonFind>);
 }
 
 }  // namespace binding

@@ -47,6 +47,10 @@ struct Library {
     decltype(&::mullama_token_event_init) token_event_init;
     decltype(&::mullama_generation_result_init) generation_result_init;
     decltype(&::mullama_generate_options_init) generate_options_init;
+    decltype(&::mullama_engine_info_init) engine_info_init;
+    decltype(&::mullama_stream_event_init) stream_event_init;
+    decltype(&::mullama_stream_info_init) stream_info_init;
+    decltype(&::mullama_engine_options_init) engine_options_init;
     decltype(&::mullama_log_close) log_close;
     decltype(&::mullama_log_free) log_free;
     decltype(&::mullama_model_close) model_close;
@@ -57,6 +61,10 @@ struct Library {
     decltype(&::mullama_sampler_free) sampler_free;
     decltype(&::mullama_generation_close) generation_close;
     decltype(&::mullama_generation_free) generation_free;
+    decltype(&::mullama_engine_close) engine_close;
+    decltype(&::mullama_engine_free) engine_free;
+    decltype(&::mullama_stream_close) stream_close;
+    decltype(&::mullama_stream_free) stream_free;
     decltype(&::mullama_version) version;
     decltype(&::mullama_get_build_info) get_build_info;
     decltype(&::mullama_cpu_features) cpu_features;
@@ -68,6 +76,7 @@ struct Library {
     decltype(&::mullama_log_cancel) log_cancel;
     decltype(&::mullama_set_log_level) set_log_level;
     decltype(&::mullama_log_message) log_message;
+    decltype(&::mullama_json_find) json_find;
     decltype(&::mullama_model_load) model_load;
     decltype(&::mullama_model_get_info) model_get_info;
     decltype(&::mullama_model_n_vocab) model_n_vocab;
@@ -170,6 +179,17 @@ struct Library {
     decltype(&::mullama_generation_choose) generation_choose;
     decltype(&::mullama_generation_accept) generation_accept;
     decltype(&::mullama_generation_finish) generation_finish;
+    decltype(&::mullama_engine_open) engine_open;
+    decltype(&::mullama_engine_get_info) engine_get_info;
+    decltype(&::mullama_engine_warnings) engine_warnings;
+    decltype(&::mullama_engine_request) engine_request;
+    decltype(&::mullama_engine_wait) engine_wait;
+    decltype(&::mullama_engine_wake) engine_wake;
+    decltype(&::mullama_engine_drain) engine_drain;
+    decltype(&::mullama_stream_next) stream_next;
+    decltype(&::mullama_stream_cancel) stream_cancel;
+    decltype(&::mullama_stream_id) stream_id;
+    decltype(&::mullama_stream_get_info) stream_get_info;
 };
 
 extern Library lib;
@@ -207,6 +227,10 @@ constexpr Symbol symbols[] = {
     {"mullama_token_event_init", offsetof(Library, token_event_init)},
     {"mullama_generation_result_init", offsetof(Library, generation_result_init)},
     {"mullama_generate_options_init", offsetof(Library, generate_options_init)},
+    {"mullama_engine_info_init", offsetof(Library, engine_info_init)},
+    {"mullama_stream_event_init", offsetof(Library, stream_event_init)},
+    {"mullama_stream_info_init", offsetof(Library, stream_info_init)},
+    {"mullama_engine_options_init", offsetof(Library, engine_options_init)},
     {"mullama_log_close", offsetof(Library, log_close)},
     {"mullama_log_free", offsetof(Library, log_free)},
     {"mullama_model_close", offsetof(Library, model_close)},
@@ -217,6 +241,10 @@ constexpr Symbol symbols[] = {
     {"mullama_sampler_free", offsetof(Library, sampler_free)},
     {"mullama_generation_close", offsetof(Library, generation_close)},
     {"mullama_generation_free", offsetof(Library, generation_free)},
+    {"mullama_engine_close", offsetof(Library, engine_close)},
+    {"mullama_engine_free", offsetof(Library, engine_free)},
+    {"mullama_stream_close", offsetof(Library, stream_close)},
+    {"mullama_stream_free", offsetof(Library, stream_free)},
     {"mullama_version", offsetof(Library, version)},
     {"mullama_get_build_info", offsetof(Library, get_build_info)},
     {"mullama_cpu_features", offsetof(Library, cpu_features)},
@@ -228,6 +256,7 @@ constexpr Symbol symbols[] = {
     {"mullama_log_cancel", offsetof(Library, log_cancel)},
     {"mullama_set_log_level", offsetof(Library, set_log_level)},
     {"mullama_log_message", offsetof(Library, log_message)},
+    {"mullama_json_find", offsetof(Library, json_find)},
     {"mullama_model_load", offsetof(Library, model_load)},
     {"mullama_model_get_info", offsetof(Library, model_get_info)},
     {"mullama_model_n_vocab", offsetof(Library, model_n_vocab)},
@@ -330,6 +359,17 @@ constexpr Symbol symbols[] = {
     {"mullama_generation_choose", offsetof(Library, generation_choose)},
     {"mullama_generation_accept", offsetof(Library, generation_accept)},
     {"mullama_generation_finish", offsetof(Library, generation_finish)},
+    {"mullama_engine_open", offsetof(Library, engine_open)},
+    {"mullama_engine_get_info", offsetof(Library, engine_get_info)},
+    {"mullama_engine_warnings", offsetof(Library, engine_warnings)},
+    {"mullama_engine_request", offsetof(Library, engine_request)},
+    {"mullama_engine_wait", offsetof(Library, engine_wait)},
+    {"mullama_engine_wake", offsetof(Library, engine_wake)},
+    {"mullama_engine_drain", offsetof(Library, engine_drain)},
+    {"mullama_stream_next", offsetof(Library, stream_next)},
+    {"mullama_stream_cancel", offsetof(Library, stream_cancel)},
+    {"mullama_stream_id", offsetof(Library, stream_id)},
+    {"mullama_stream_get_info", offsetof(Library, stream_get_info)},
 };
 
 }  // namespace binding

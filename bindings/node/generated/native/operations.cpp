@@ -11,6 +11,7 @@ void add_chat_template(Module &module);
 void add_context(Module &module);
 void add_sampler(Module &module);
 void add_generation(Module &module);
+void add_engine(Module &module);
 
 void add_operations(Module &module) {
     add_core(module);
@@ -20,6 +21,7 @@ void add_operations(Module &module) {
     add_context(module);
     add_sampler(module);
     add_generation(module);
+    add_engine(module);
 }
 
 }  // namespace binding

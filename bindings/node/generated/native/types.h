@@ -168,12 +168,49 @@ inline constexpr Names::Member overflow_members[] = {
 };
 inline constexpr Names overflow_names{overflow_members, std::size(overflow_members)};
 
+inline constexpr Names::Member engine_mode_members[] = {
+    {"generate", static_cast<uint64_t>(MULLAMA_ENGINE_MODE_GENERATE)},
+    {"embed", static_cast<uint64_t>(MULLAMA_ENGINE_MODE_EMBED)},
+    {"rerank", static_cast<uint64_t>(MULLAMA_ENGINE_MODE_RERANK)},
+};
+inline constexpr Names engine_mode_names{engine_mode_members, std::size(engine_mode_members)};
+
+inline constexpr Names::Member engine_state_members[] = {
+    {"ready", static_cast<uint64_t>(MULLAMA_ENGINE_STATE_READY)},
+    {"draining", static_cast<uint64_t>(MULLAMA_ENGINE_STATE_DRAINING)},
+    {"failed", static_cast<uint64_t>(MULLAMA_ENGINE_STATE_FAILED)},
+};
+inline constexpr Names engine_state_names{engine_state_members, std::size(engine_state_members)};
+
+inline constexpr Names::Member full_buffer_members[] = {
+    {"wait", static_cast<uint64_t>(MULLAMA_FULL_BUFFER_WAIT)},
+    {"cancel", static_cast<uint64_t>(MULLAMA_FULL_BUFFER_CANCEL)},
+};
+inline constexpr Names full_buffer_names{full_buffer_members, std::size(full_buffer_members)};
+
+inline constexpr Names::Member reasoning_format_members[] = {
+    {"content", static_cast<uint64_t>(MULLAMA_REASONING_FORMAT_CONTENT)},
+    {"separate", static_cast<uint64_t>(MULLAMA_REASONING_FORMAT_SEPARATE)},
+};
+inline constexpr Names reasoning_format_names{reasoning_format_members, std::size(reasoning_format_members)};
+
+inline constexpr Names::Member stream_state_members[] = {
+    {"queued", static_cast<uint64_t>(MULLAMA_STREAM_STATE_QUEUED)},
+    {"prefill", static_cast<uint64_t>(MULLAMA_STREAM_STATE_PREFILL)},
+    {"generating", static_cast<uint64_t>(MULLAMA_STREAM_STATE_GENERATING)},
+    {"finished", static_cast<uint64_t>(MULLAMA_STREAM_STATE_FINISHED)},
+    {"cancelled", static_cast<uint64_t>(MULLAMA_STREAM_STATE_CANCELLED)},
+    {"failed", static_cast<uint64_t>(MULLAMA_STREAM_STATE_FAILED)},
+};
+inline constexpr Names stream_state_names{stream_state_members, std::size(stream_state_members)};
+
 /* Handles */
 
 template <>
 inline const Kind kind<mullama_log>{
     "Log",
     true,
+    false,
     [](void *handle) { lib.log_close(static_cast<mullama_log *>(handle)); },
     [](void *handle) { lib.log_free(static_cast<mullama_log *>(handle)); },
 };
@@ -181,6 +218,7 @@ inline const Kind kind<mullama_log>{
 template <>
 inline const Kind kind<mullama_model>{
     "Model",
+    false,
     false,
     [](void *handle) { lib.model_close(static_cast<mullama_model *>(handle)); },
     [](void *handle) { lib.model_free(static_cast<mullama_model *>(handle)); },
@@ -190,6 +228,7 @@ template <>
 inline const Kind kind<mullama_context>{
     "Context",
     true,
+    false,
     [](void *handle) { lib.context_close(static_cast<mullama_context *>(handle)); },
     [](void *handle) { lib.context_free(static_cast<mullama_context *>(handle)); },
 };
@@ -198,6 +237,7 @@ template <>
 inline const Kind kind<mullama_sampler>{
     "Sampler",
     true,
+    false,
     [](void *handle) { lib.sampler_close(static_cast<mullama_sampler *>(handle)); },
     [](void *handle) { lib.sampler_free(static_cast<mullama_sampler *>(handle)); },
 };
@@ -206,8 +246,27 @@ template <>
 inline const Kind kind<mullama_generation>{
     "Generation",
     true,
+    false,
     [](void *handle) { lib.generation_close(static_cast<mullama_generation *>(handle)); },
     [](void *handle) { lib.generation_free(static_cast<mullama_generation *>(handle)); },
+};
+
+template <>
+inline const Kind kind<mullama_engine>{
+    "Engine",
+    false,
+    true,
+    [](void *handle) { lib.engine_close(static_cast<mullama_engine *>(handle)); },
+    [](void *handle) { lib.engine_free(static_cast<mullama_engine *>(handle)); },
+};
+
+template <>
+inline const Kind kind<mullama_stream>{
+    "Stream",
+    true,
+    false,
+    [](void *handle) { lib.stream_close(static_cast<mullama_stream *>(handle)); },
+    [](void *handle) { lib.stream_free(static_cast<mullama_stream *>(handle)); },
 };
 
 /* Options */
@@ -328,6 +387,50 @@ inline void read_generate_options(Arguments &in, mullama_generate_options &to) {
     in.optional("overflow").enumeration(to.overflow, overflow_names);
     in.optional("nKeep").i32(to.n_keep);
     in.optional("sequence").i32(to.sequence);
+}
+
+inline void read_engine_options(Arguments &in, mullama_engine_options &to) {
+    in.optional("mode").enumeration(to.mode, engine_mode_names);
+    in.optional("nCtx").u32(to.n_ctx);
+    in.optional("nSlots").u32(to.n_slots);
+    in.optional("nBatch").u32(to.n_batch);
+    in.optional("nUbatch").u32(to.n_ubatch);
+    in.optional("prefillChunk").u32(to.prefill_chunk);
+    in.optional("nThreads").i32(to.n_threads);
+    in.optional("nThreadsBatch").i32(to.n_threads_batch);
+    in.optional("typeK").enumeration(to.type_k, kv_type_names);
+    in.optional("typeV").enumeration(to.type_v, kv_type_names);
+    in.optional("unifiedKv").boolean(to.unified_kv);
+    in.optional("fullSwa").boolean(to.full_swa);
+    in.optional("flashAttention").enumeration(to.flash_attention, flash_attention_names);
+    in.optional("offloadKv").boolean(to.offload_kv);
+    in.optional("offloadOps").boolean(to.offload_ops);
+    in.optional("ropeScaling").enumeration(to.rope_scaling, rope_scaling_names);
+    in.optional("ropeFreqBase").f32(to.rope_freq_base);
+    in.optional("ropeFreqScale").f32(to.rope_freq_scale);
+    in.optional("promptCache").u32(to.prompt_cache);
+    in.optional("contextShift").boolean(to.context_shift);
+    in.optional("pooling").enumeration(to.pooling, pooling_names);
+    in.optional("lora").texts(to.lora, to.lora_len);
+    in.optional("loraScales").f32s(to.lora_scales, to.lora_scales_len);
+    in.optional("controlVectors").texts(to.control_vectors, to.control_vectors_len);
+    in.optional("controlVectorScales").f32s(to.control_vector_scales, to.control_vector_scales_len);
+    in.optional("controlVectorFirst").nullable().i32(to.control_vector_first, -1);
+    in.optional("controlVectorLast").nullable().i32(to.control_vector_last, -1);
+    in.optional("draftModel").nullable().text(to.draft_model, to.draft_model_len);
+    in.optional("draftMax").i32(to.draft_max);
+    in.optional("draftMin").i32(to.draft_min);
+    in.optional("draftPMin").f32(to.draft_p_min);
+    in.optional("projector").nullable().text(to.projector, to.projector_len);
+    in.optional("chatTemplate").nullable().text(to.chat_template, to.chat_template_len);
+    in.optional("templateArguments").nullable().json(to.template_arguments, to.template_arguments_len);
+    in.optional("reasoning").enumeration(to.reasoning, reasoning_format_names);
+    in.optional("thinking").boolean(to.thinking);
+    in.optional("reasoningBudget").nullable().i32(to.reasoning_budget, -1);
+    in.optional("seed").nullable().u32(to.seed, 4294967295u);
+    in.optional("maxQueued").u32(to.max_queued);
+    in.optional("maxBuffered").u32(to.max_buffered);
+    in.optional("fullBuffer").enumeration(to.full_buffer, full_buffer_names);
 }
 
 /* Results */
@@ -515,6 +618,37 @@ inline napi_value make_generation_result(Results &make, const mullama_generation
 
 inline void keep_generation_result(Arena &arena, mullama_generation_result &from) {
     keep(arena, from.stop_text, from.stop_text_len);
+}
+
+inline napi_value make_engine_info(Results &make, const mullama_engine_info &from) {
+    return make.object({
+        {"state", make.enumeration(from.state, engine_state_names)},
+        {"mode", make.enumeration(from.mode, engine_mode_names)},
+        {"nCtx", make.i32(from.n_ctx)},
+        {"nSlots", make.i32(from.n_slots)},
+        {"nRunning", make.i32(from.n_running)},
+        {"nQueued", make.i32(from.n_queued)},
+        {"nStreams", make.i32(from.n_streams)},
+    });
+}
+
+inline napi_value make_stream_event(Results &make, const mullama_stream_event &from) {
+    return make.object({
+        {"data", make.json(from.data, from.data_len)},
+        {"whole", make.boolean(from.whole)},
+    });
+}
+
+inline void keep_stream_event(Arena &arena, mullama_stream_event &from) {
+    keep(arena, from.data, from.data_len);
+}
+
+inline napi_value make_stream_info(Results &make, const mullama_stream_info &from) {
+    return make.object({
+        {"state", make.enumeration(from.state, stream_state_names)},
+        {"nBuffered", make.i32(from.n_buffered)},
+        {"paused", make.boolean(from.paused)},
+    });
 }
 
 /* Callbacks */

@@ -3,6 +3,12 @@
 
 const path = require('node:path');
 const { bind } = require('../../../runtime/bind');
-const { makeError } = require('./errors');
+const { makeError, ownError } = require('./errors');
 
-module.exports = bind({ name: 'fixture', major: 0, folder: path.dirname(__dirname), makeError });
+module.exports = bind({
+  name: 'fixture',
+  major: 0,
+  folder: path.dirname(__dirname),
+  makeError,
+  ownError,
+});

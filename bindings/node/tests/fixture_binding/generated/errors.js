@@ -59,8 +59,19 @@ function makeError(errno, code, message) {
   return new Family(message, code, errno);
 }
 
+/** What the binding itself finds wrong. */
+const numbers = {
+  OUT_OF_RANGE: 2002,
+  CANCELLED: 9001,
+};
+
+function ownError(code, message) {
+  return makeError(numbers[code], code, message);
+}
+
 module.exports = {
   makeError,
+  ownError,
   FixtureError,
   FileError,
   ArgumentError,

@@ -60,6 +60,7 @@ template <>
 inline const Kind kind<fixture_store>{
     "Store",
     false,
+    false,
     [](void *handle) { lib.store_close(static_cast<fixture_store *>(handle)); },
     [](void *handle) { lib.store_free(static_cast<fixture_store *>(handle)); },
 };
@@ -68,6 +69,7 @@ template <>
 inline const Kind kind<fixture_cursor>{
     "Cursor",
     true,
+    false,
     [](void *handle) { lib.cursor_close(static_cast<fixture_cursor *>(handle)); },
     [](void *handle) { lib.cursor_free(static_cast<fixture_cursor *>(handle)); },
 };
@@ -76,6 +78,7 @@ template <>
 inline const Kind kind<fixture_countdown>{
     "Countdown",
     true,
+    false,
     [](void *handle) { lib.countdown_close(static_cast<fixture_countdown *>(handle)); },
     [](void *handle) { lib.countdown_free(static_cast<fixture_countdown *>(handle)); },
 };

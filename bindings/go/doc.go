@@ -8,6 +8,16 @@
 //		...
 //	}
 //
+// An [Engine] serves many requests at once, with the requests and answers of the OpenAI and Anthropic APIs as structs:
+//
+//	engine, err := mullama.OpenEngine(ctx, "model.gguf", mullama.WithNSlots(4))
+//	stream, err := engine.ChatStream(ctx, mullama.ChatRequest{
+//		Messages: []mullama.Message{{Role: "user", Content: "Explain quantum computing."}},
+//	})
+//	for piece, err := range stream.Pieces() {
+//		...
+//	}
+//
 // What a call needs is a parameter; what may be left out is an option, a function that begins with With. The type of an
 // option says which calls take it.
 //

@@ -581,6 +581,136 @@ func (v Overflow) String() string {
 	return fmt.Sprintf("Overflow(%d)", int32(v))
 }
 
+// EngineMode says what an engine is for. A model is evaluated in one way only, so an engine generates, embeds or
+// reranks.
+type EngineMode int32
+
+const (
+	// Text: chats, completions, infill.
+	EngineModeGenerate EngineMode = 0
+	// Embeddings.
+	EngineModeEmbed EngineMode = 1
+	// Scores of documents for a query.
+	EngineModeRerank EngineMode = 2
+)
+
+// String gives the name of a value, such as generate; EngineMode(n) for one that a newer library may have.
+func (v EngineMode) String() string {
+	switch v {
+	case EngineModeGenerate:
+		return "generate"
+	case EngineModeEmbed:
+		return "embed"
+	case EngineModeRerank:
+		return "rerank"
+	}
+	return fmt.Sprintf("EngineMode(%d)", int32(v))
+}
+
+// EngineState says what an engine does.
+type EngineState int32
+
+const (
+	// It takes requests.
+	EngineStateReady EngineState = 0
+	// It finishes what runs and takes no requests; see [Engine.Drain].
+	EngineStateDraining EngineState = 1
+	// A check inside llama.cpp failed; every stream has ended with the reason, and only closing is left.
+	EngineStateFailed EngineState = 2
+)
+
+// String gives the name of a value, such as ready; EngineState(n) for one that a newer library may have.
+func (v EngineState) String() string {
+	switch v {
+	case EngineStateReady:
+		return "ready"
+	case EngineStateDraining:
+		return "draining"
+	case EngineStateFailed:
+		return "failed"
+	}
+	return fmt.Sprintf("EngineState(%d)", int32(v))
+}
+
+// FullBuffer says what happens to a stream whose reader does not keep up.
+type FullBuffer int32
+
+const (
+	// It pauses, with its slot, until the reader has taken half of the buffer.
+	FullBufferWait FullBuffer = 0
+	// It is cancelled.
+	FullBufferCancel FullBuffer = 1
+)
+
+// String gives the name of a value, such as wait; FullBuffer(n) for one that a newer library may have.
+func (v FullBuffer) String() string {
+	switch v {
+	case FullBufferWait:
+		return "wait"
+	case FullBufferCancel:
+		return "cancel"
+	}
+	return fmt.Sprintf("FullBuffer(%d)", int32(v))
+}
+
+// ReasoningFormat is the where the thinking of a model that thinks goes.
+type ReasoningFormat int32
+
+const (
+	// It stays in the text, with its tags.
+	ReasoningFormatContent ReasoningFormat = 0
+	// Into `reasoning_content`.
+	ReasoningFormatSeparate ReasoningFormat = 1
+)
+
+// String gives the name of a value, such as content; ReasoningFormat(n) for one that a newer library may have.
+func (v ReasoningFormat) String() string {
+	switch v {
+	case ReasoningFormatContent:
+		return "content"
+	case ReasoningFormatSeparate:
+		return "separate"
+	}
+	return fmt.Sprintf("ReasoningFormat(%d)", int32(v))
+}
+
+// StreamState says how far the request of a stream is.
+type StreamState int32
+
+const (
+	// It waits for a slot.
+	StreamStateQueued StreamState = 0
+	// Its prompt is evaluated.
+	StreamStatePrefill StreamState = 1
+	// It has given a first event.
+	StreamStateGenerating StreamState = 2
+	// It is complete; events may still be waiting.
+	StreamStateFinished StreamState = 3
+	// It was cancelled.
+	StreamStateCancelled StreamState = 4
+	// It failed; [Stream.Next] gives the reason.
+	StreamStateFailed StreamState = 5
+)
+
+// String gives the name of a value, such as queued; StreamState(n) for one that a newer library may have.
+func (v StreamState) String() string {
+	switch v {
+	case StreamStateQueued:
+		return "queued"
+	case StreamStatePrefill:
+		return "prefill"
+	case StreamStateGenerating:
+		return "generating"
+	case StreamStateFinished:
+		return "finished"
+	case StreamStateCancelled:
+		return "cancelled"
+	case StreamStateFailed:
+		return "failed"
+	}
+	return fmt.Sprintf("StreamState(%d)", int32(v))
+}
+
 type flagName struct {
 	bits uint64
 	name string

@@ -15,6 +15,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/mullama/mullama/bindings/go/internal/threads"
 )
 
 // ErrorCode says why something failed, or to which family an error belongs. As a target of [errors.Is] a family stands
@@ -54,7 +56,7 @@ const (
 	ErrResource ErrorCode = 3000
 	// Memory could not be allocated.
 	ErrOutOfMemory ErrorCode = 3001
-	// Another thread is using this object.
+	// Another thread is using this object, or the queue of an engine is full.
 	ErrBusy ErrorCode = 3002
 	// The tokens do not fit into the context.
 	ErrContextFull ErrorCode = 3003
@@ -86,6 +88,8 @@ const (
 	ErrInternal ErrorCode = 8001
 	// The call was cancelled.
 	ErrCancelled ErrorCode = 9001
+	// The time that the caller gave is over.
+	ErrDeadline ErrorCode = 9002
 )
 
 // String gives the name of a code, such as INVALID_ARGUMENT; ErrorCode(n) for one that a newer library may have.
@@ -155,6 +159,8 @@ func (c ErrorCode) String() string {
 		return "INTERNAL"
 	case ErrCancelled:
 		return "CANCELLED"
+	case ErrDeadline:
+		return "DEADLINE"
 	}
 	return fmt.Sprintf("ErrorCode(%d)", int32(c))
 }
@@ -220,6 +226,23 @@ func begin(ctx context.Context) error {
 		return nil
 	}
 	return interrupted(ctx, stopped())
+}
+
+// turn waits, instead of begin, until the call may compute; see [threads.Turn].
+func turn(ctx context.Context) (end func(), err error) {
+	if err := begin(ctx); err != nil {
+		return nil, err
+	}
+	end, err = threads.Turn(ctx)
+	if err != nil {
+		return nil, interrupted(ctx, stopped())
+	}
+	return end, nil
+}
+
+// busy is the error of the second of two calls at the same time, as C has it.
+func busy(what string) error {
+	return &Error{Code: ErrBusy, Message: "another call is using this " + what + "; wait for it, or use one " + what + " for each goroutine"}
 }
 
 // stopped is the error for what somebody cancelled.

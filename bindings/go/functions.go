@@ -16,6 +16,8 @@ package mullama
 #cgo nocallback mullama_get_build_info
 #cgo noescape mullama_get_sampler_settings
 #cgo nocallback mullama_get_sampler_settings
+#cgo noescape mullama_json_find
+#cgo nocallback mullama_json_find
 #cgo noescape mullama_log_message
 #cgo nocallback mullama_log_message
 #cgo noescape mullama_open_log
@@ -135,6 +137,32 @@ func LogMessage(level LogLevel, text string) error {
 		return failure(code, failed)
 	}
 	return nil
+}
+
+// JSONFind gives a part of a JSON text, for programs without a JSON library of their own: `/choices/0/message/content`.
+// A text is given as it is, without quotes and escapes; anything else as JSON. False beside it says that there is none.
+//
+//   - j: The text. A string or a [json.RawMessage] is JSON text; anything else is marshalled.
+//   - pointer: Where the part is (RFC 6901): names and places, a slash before each; `~1` stands for a slash in a name,
+//     `~0` for a tilde. Empty: the whole.
+//   - It gives: The part; none where there is nothing, or null.
+//
+// Errors: [ErrInvalidUTF8], [ErrInvalidJSON].
+func JSONFind(j any, pointer string) (string, bool, error) {
+	var held keep
+	defer held.Unpin()
+	jData, jLen := held.holdJSON("json", j)
+	if held.err != nil {
+		return "", false, held.err
+	}
+	var out *C.char
+	var outLen C.size_t
+	var failed *C.mullama_error
+	code := C.mullama_json_find(jData, jLen, chars(pointer), C.size_t(len(pointer)), &out, &outLen, &failed)
+	if code != 0 {
+		return "", false, failure(code, failed)
+	}
+	return takeText(out, outLen), out != nil, nil
 }
 
 // GetSamplerSettings gives the numbers of a preset, to be passed on as options.

@@ -499,7 +499,8 @@ func (m *Model) SuppressedTokens() ([]int32, error) {
 // Options: [WithTools], [WithToolChoice], [WithParallelToolCalls], [WithChatTemplate], [WithTemplateArguments],
 // [WithAddGenerationPrompt], [WithEnableThinking].
 //
-// Errors: [ErrClosed], [ErrNoVocabulary], [ErrNoTemplate], [ErrTemplateFailed], [ErrInvalidJSON], [ErrInvalidUTF8].
+// Errors: [ErrClosed], [ErrNoVocabulary], [ErrNoTemplate], [ErrTemplateFailed], [ErrInvalidJSON], [ErrInvalidUTF8],
+// [ErrUnsupported].
 func (m *Model) ApplyChatTemplate(messages any, options ...ApplyChatTemplateOption) (json.RawMessage, error) {
 	defer runtime.KeepAlive(m)
 	args := &applyChatTemplateArguments{}

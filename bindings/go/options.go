@@ -446,6 +446,68 @@ func newGenerateArguments(options []GenerateOption) *generateArguments {
 	return args
 }
 
+// An OpenEngineOption is an option of [OpenEngine]: [WithMode], [WithNCtx], [WithNSlots], [WithNBatch], [WithNUbatch],
+// [WithPrefillChunk], [WithNThreads], [WithNThreadsBatch], [WithTypeK], [WithTypeV], [WithUnifiedKV], [WithFullSWA],
+// [WithFlashAttention], [WithOffloadKV], [WithOffloadOps], [WithRopeScaling], [WithRopeFreqBase], [WithRopeFreqScale],
+// [WithPromptCache], [WithContextShift], [WithPooling], [WithLora], [WithLoraScales], [WithControlVectors],
+// [WithControlVectorScales], [WithControlVectorFirst], [WithControlVectorLast], [WithDraftModel], [WithDraftMax],
+// [WithDraftMin], [WithDraftPMin], [WithProjector], [WithChatTemplate], [WithTemplateArguments], [WithReasoning],
+// [WithThinking], [WithReasoningBudget], [WithSeed], [WithMaxQueued], [WithMaxBuffered], [WithFullBuffer],
+// [WithNGPULayers], [WithDevices], [WithSplitMode], [WithMainGPU], [WithTensorSplit], [WithUseMmap], [WithUseMlock],
+// [WithUseDirectIO], [WithCheckTensors], [WithVocabOnly], [WithRepack], [WithKVOverrides], [WithSplitPaths],
+// [WithProgress].
+type OpenEngineOption interface {
+	openEngine(args *openEngineArguments)
+}
+
+type openEngineArguments struct {
+	keep
+	options  C.mullama_engine_options
+	loading  C.mullama_model_options
+	progress LoadProgress
+}
+
+// A RequestOption is an option of [Engine.Request]: [WithBody].
+type RequestOption interface {
+	request(args *requestArguments)
+}
+
+type requestArguments struct {
+	keep
+	body    *C.char
+	bodyLen C.size_t
+}
+
+// An EngineWaitOption is an option of [Engine.Wait]: [WithWaitMs].
+type EngineWaitOption interface {
+	engineWait(args *engineWaitArguments)
+}
+
+type engineWaitArguments struct {
+	waitMs C.int32_t
+}
+
+// A DrainOption is an option of [Engine.Drain]: [WithWaitMs].
+type DrainOption interface {
+	drain(args *drainArguments)
+}
+
+type drainArguments struct {
+	waitMs C.int32_t
+}
+
+// A ModelOption is an option of [LoadModel] and [OpenEngine].
+type ModelOption interface {
+	LoadModelOption
+	OpenEngineOption
+}
+
+// A ProgressOption is an option of [LoadModel] and [OpenEngine].
+type ProgressOption interface {
+	LoadModelOption
+	OpenEngineOption
+}
+
 // An AddSpecialOption is an option of [Model.Tokenize], [Model.CountTokens], [Context.Generate], [Context.Stream] and
 // [Context.StartGeneration].
 type AddSpecialOption interface {
@@ -467,6 +529,118 @@ type ParseSpecialOption interface {
 type ChatOption interface {
 	ApplyChatTemplateOption
 	GenerateOption
+}
+
+// An AnyChatTemplateOption is an option of [Model.ApplyChatTemplate], [Context.Generate], [Context.Stream],
+// [Context.StartGeneration] and [OpenEngine].
+type AnyChatTemplateOption interface {
+	ApplyChatTemplateOption
+	GenerateOption
+	OpenEngineOption
+}
+
+// A TemplateArgumentsOption is an option of [Model.ApplyChatTemplate], [Context.Generate], [Context.Stream],
+// [Context.StartGeneration] and [OpenEngine].
+type TemplateArgumentsOption interface {
+	ApplyChatTemplateOption
+	GenerateOption
+	OpenEngineOption
+}
+
+// A NCtxOption is an option of [Model.CreateContext] and [OpenEngine].
+type NCtxOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A NBatchOption is an option of [Model.CreateContext] and [OpenEngine].
+type NBatchOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A NUbatchOption is an option of [Model.CreateContext] and [OpenEngine].
+type NUbatchOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A NThreadsOption is an option of [Model.CreateContext] and [OpenEngine].
+type NThreadsOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A NThreadsBatchOption is an option of [Model.CreateContext] and [OpenEngine].
+type NThreadsBatchOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A PoolingOption is an option of [Model.CreateContext] and [OpenEngine].
+type PoolingOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A FlashAttentionOption is an option of [Model.CreateContext] and [OpenEngine].
+type FlashAttentionOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A RopeScalingOption is an option of [Model.CreateContext] and [OpenEngine].
+type RopeScalingOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A RopeFreqBaseOption is an option of [Model.CreateContext] and [OpenEngine].
+type RopeFreqBaseOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A RopeFreqScaleOption is an option of [Model.CreateContext] and [OpenEngine].
+type RopeFreqScaleOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A TypeKOption is an option of [Model.CreateContext] and [OpenEngine].
+type TypeKOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A TypeVOption is an option of [Model.CreateContext] and [OpenEngine].
+type TypeVOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// An OffloadKVOption is an option of [Model.CreateContext] and [OpenEngine].
+type OffloadKVOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// An OffloadOpsOption is an option of [Model.CreateContext] and [OpenEngine].
+type OffloadOpsOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A UnifiedKVOption is an option of [Model.CreateContext] and [OpenEngine].
+type UnifiedKVOption interface {
+	CreateContextOption
+	OpenEngineOption
+}
+
+// A FullSWAOption is an option of [Model.CreateContext] and [OpenEngine].
+type FullSWAOption interface {
+	CreateContextOption
+	OpenEngineOption
 }
 
 // A SequenceOption is an option of [Context.Decode], [Context.SequenceEmbeddings], [Context.MemoryMin],
@@ -519,7 +693,8 @@ type TokensOption interface {
 }
 
 // A SeedOption is an option of [Model.CreateSampler], [Sampler.AddDist], [Sampler.AddXTC], [Sampler.AddMirostat],
-// [Sampler.AddMirostatV2], [Sampler.AddAdaptiveP], [Context.Generate], [Context.Stream] and [Context.StartGeneration].
+// [Sampler.AddMirostatV2], [Sampler.AddAdaptiveP], [Context.Generate], [Context.Stream], [Context.StartGeneration] and
+// [OpenEngine].
 type SeedOption interface {
 	CreateSamplerOption
 	AddDistOption
@@ -528,6 +703,7 @@ type SeedOption interface {
 	AddMirostatV2Option
 	AddAdaptivePOption
 	GenerateOption
+	OpenEngineOption
 }
 
 // A SamplerOption is an option of [Model.CreateSampler], [Context.Generate], [Context.Stream] and
@@ -565,6 +741,12 @@ type LastNOption interface {
 	AddPenaltiesOption
 }
 
+// A WaitMsOption is an option of [Engine.Wait] and [Engine.Drain].
+type WaitMsOption interface {
+	EngineWaitOption
+	DrainOption
+}
+
 // WithFromStart: Begin with the oldest entry still there instead. Default: false.
 func WithFromStart(fromStart bool) OpenLogOption {
 	return fromStartOption{fromStart}
@@ -579,7 +761,7 @@ func (option fromStartOption) openLog(args *openLogArguments) {
 }
 
 // WithNGPULayers: Layers to keep in GPU memory; -1: all. At least -1. Default: -1.
-func WithNGPULayers(nGPULayers int32) LoadModelOption {
+func WithNGPULayers(nGPULayers int32) ModelOption {
 	return nGPULayersOption{nGPULayers}
 }
 
@@ -591,8 +773,12 @@ func (option nGPULayersOption) loadModel(args *loadModelArguments) {
 	args.options.n_gpu_layers = C.int32_t(option.value)
 }
 
+func (option nGPULayersOption) openEngine(args *openEngineArguments) {
+	args.loading.n_gpu_layers = C.int32_t(option.value)
+}
+
 // WithDevices: Names of the devices to use, as in [DeviceInfo.Name]; empty: all.
-func WithDevices(devices ...string) LoadModelOption {
+func WithDevices(devices ...string) ModelOption {
 	return devicesOption{devices}
 }
 
@@ -604,8 +790,12 @@ func (option devicesOption) loadModel(args *loadModelArguments) {
 	args.options.devices, args.options.devices_len = args.holdTexts(option.value)
 }
 
+func (option devicesOption) openEngine(args *openEngineArguments) {
+	args.loading.devices, args.loading.devices_len = args.holdTexts(option.value)
+}
+
 // WithSplitMode: How to spread the model over several devices. Default: [SplitModeLayer].
-func WithSplitMode(splitMode SplitMode) LoadModelOption {
+func WithSplitMode(splitMode SplitMode) ModelOption {
 	return splitModeOption{splitMode}
 }
 
@@ -617,8 +807,12 @@ func (option splitModeOption) loadModel(args *loadModelArguments) {
 	args.options.split_mode = C.mullama_split_mode(option.value)
 }
 
+func (option splitModeOption) openEngine(args *openEngineArguments) {
+	args.loading.split_mode = C.mullama_split_mode(option.value)
+}
+
 // WithMainGPU: Device of the whole model when the split mode is `none`. At least 0. Default: 0.
-func WithMainGPU(mainGPU int32) LoadModelOption {
+func WithMainGPU(mainGPU int32) ModelOption {
 	return mainGPUOption{mainGPU}
 }
 
@@ -630,8 +824,12 @@ func (option mainGPUOption) loadModel(args *loadModelArguments) {
 	args.options.main_gpu = C.int32_t(option.value)
 }
 
+func (option mainGPUOption) openEngine(args *openEngineArguments) {
+	args.loading.main_gpu = C.int32_t(option.value)
+}
+
 // WithTensorSplit: Proportion of the model for each device; empty: by free memory. Shape [n_devices].
-func WithTensorSplit(tensorSplit []float32) LoadModelOption {
+func WithTensorSplit(tensorSplit []float32) ModelOption {
 	return tensorSplitOption{tensorSplit}
 }
 
@@ -643,8 +841,12 @@ func (option tensorSplitOption) loadModel(args *loadModelArguments) {
 	args.options.tensor_split, args.options.tensor_split_len = args.holdFloats(option.value)
 }
 
+func (option tensorSplitOption) openEngine(args *openEngineArguments) {
+	args.loading.tensor_split, args.loading.tensor_split_len = args.holdFloats(option.value)
+}
+
 // WithUseMmap: Map the file into memory instead of reading it, where the system can. Default: true.
-func WithUseMmap(useMmap bool) LoadModelOption {
+func WithUseMmap(useMmap bool) ModelOption {
 	return useMmapOption{useMmap}
 }
 
@@ -656,8 +858,12 @@ func (option useMmapOption) loadModel(args *loadModelArguments) {
 	args.options.use_mmap = cBool(option.value)
 }
 
+func (option useMmapOption) openEngine(args *openEngineArguments) {
+	args.loading.use_mmap = cBool(option.value)
+}
+
 // WithUseMlock: Keep the model in RAM; never swap it out. Default: false.
-func WithUseMlock(useMlock bool) LoadModelOption {
+func WithUseMlock(useMlock bool) ModelOption {
 	return useMlockOption{useMlock}
 }
 
@@ -669,8 +875,12 @@ func (option useMlockOption) loadModel(args *loadModelArguments) {
 	args.options.use_mlock = cBool(option.value)
 }
 
+func (option useMlockOption) openEngine(args *openEngineArguments) {
+	args.loading.use_mlock = cBool(option.value)
+}
+
 // WithUseDirectIO: Read past the system's file cache; excludes mapping. Default: false.
-func WithUseDirectIO(useDirectIO bool) LoadModelOption {
+func WithUseDirectIO(useDirectIO bool) ModelOption {
 	return useDirectIOOption{useDirectIO}
 }
 
@@ -682,8 +892,12 @@ func (option useDirectIOOption) loadModel(args *loadModelArguments) {
 	args.options.use_direct_io = cBool(option.value)
 }
 
+func (option useDirectIOOption) openEngine(args *openEngineArguments) {
+	args.loading.use_direct_io = cBool(option.value)
+}
+
 // WithCheckTensors: Validate the numbers of every tensor while loading; reads the whole file. Default: false.
-func WithCheckTensors(checkTensors bool) LoadModelOption {
+func WithCheckTensors(checkTensors bool) ModelOption {
 	return checkTensorsOption{checkTensors}
 }
 
@@ -695,8 +909,12 @@ func (option checkTensorsOption) loadModel(args *loadModelArguments) {
 	args.options.check_tensors = cBool(option.value)
 }
 
+func (option checkTensorsOption) openEngine(args *openEngineArguments) {
+	args.loading.check_tensors = cBool(option.value)
+}
+
 // WithVocabOnly: Load only the vocabulary and the metadata, no weights. Default: false.
-func WithVocabOnly(vocabOnly bool) LoadModelOption {
+func WithVocabOnly(vocabOnly bool) ModelOption {
 	return vocabOnlyOption{vocabOnly}
 }
 
@@ -708,9 +926,13 @@ func (option vocabOnlyOption) loadModel(args *loadModelArguments) {
 	args.options.vocab_only = cBool(option.value)
 }
 
+func (option vocabOnlyOption) openEngine(args *openEngineArguments) {
+	args.loading.vocab_only = cBool(option.value)
+}
+
 // WithRepack: Lay weights out anew for faster kernels, where the processor has them. Costs load time and, for mapped
 // files, memory. Default: true.
-func WithRepack(repack bool) LoadModelOption {
+func WithRepack(repack bool) ModelOption {
 	return repackOption{repack}
 }
 
@@ -722,9 +944,13 @@ func (option repackOption) loadModel(args *loadModelArguments) {
 	args.options.repack = cBool(option.value)
 }
 
+func (option repackOption) openEngine(args *openEngineArguments) {
+	args.loading.repack = cBool(option.value)
+}
+
 // WithKVOverrides: Metadata to replace, each KEY=TYPE:VALUE with TYPE int, float, bool or str, as llama.cpp's tools
 // write it.
-func WithKVOverrides(kvOverrides ...string) LoadModelOption {
+func WithKVOverrides(kvOverrides ...string) ModelOption {
 	return kvOverridesOption{kvOverrides}
 }
 
@@ -736,9 +962,13 @@ func (option kvOverridesOption) loadModel(args *loadModelArguments) {
 	args.options.kv_overrides, args.options.kv_overrides_len = args.holdTexts(option.value)
 }
 
+func (option kvOverridesOption) openEngine(args *openEngineArguments) {
+	args.loading.kv_overrides, args.loading.kv_overrides_len = args.holdTexts(option.value)
+}
+
 // WithSplitPaths: All part files in order, for parts that are not named NAME-00001-of-00003.gguf; the path must be the
 // first of them.
-func WithSplitPaths(splitPaths ...string) LoadModelOption {
+func WithSplitPaths(splitPaths ...string) ModelOption {
 	return splitPathsOption{splitPaths}
 }
 
@@ -750,8 +980,12 @@ func (option splitPathsOption) loadModel(args *loadModelArguments) {
 	args.options.split_paths, args.options.split_paths_len = args.holdTexts(option.value)
 }
 
+func (option splitPathsOption) openEngine(args *openEngineArguments) {
+	args.loading.split_paths, args.loading.split_paths_len = args.holdTexts(option.value)
+}
+
 // WithProgress: Told how far the load is; may stop it. Default: not set.
-func WithProgress(progress LoadProgress) LoadModelOption {
+func WithProgress(progress LoadProgress) ProgressOption {
 	return progressOption{progress}
 }
 
@@ -760,6 +994,10 @@ type progressOption struct {
 }
 
 func (option progressOption) loadModel(args *loadModelArguments) {
+	args.progress = option.value
+}
+
+func (option progressOption) openEngine(args *openEngineArguments) {
 	args.progress = option.value
 }
 
@@ -868,7 +1106,8 @@ func (option specialOption) tokenPiece(args *tokenPieceArguments) {
 	args.special = cBool(option.value)
 }
 
-// WithTools: Tool definitions, a list in the form of the OpenAI API. A string or a [json.RawMessage] is JSON text;
+// WithTools: Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for them is
+// replaced by one that has; another one is refused with UNSUPPORTED. A string or a [json.RawMessage] is JSON text;
 // anything else is marshalled. Default: not set.
 func WithTools(tools any) ChatOption {
 	return toolsOption{tools}
@@ -921,7 +1160,7 @@ func (option parallelToolCallsOption) generate(args *generateArguments) {
 }
 
 // WithChatTemplate: Jinja source to use in place of the model's own template. Default: not set.
-func WithChatTemplate(chatTemplate string) ChatOption {
+func WithChatTemplate(chatTemplate string) AnyChatTemplateOption {
 	return chatTemplateOption{chatTemplate}
 }
 
@@ -937,9 +1176,18 @@ func (option chatTemplateOption) generate(args *generateArguments) {
 	args.chat.chat_template, args.chat.chat_template_len = args.holdText(option.value)
 }
 
-// WithTemplateArguments: More variables for the template, an object. A string or a [json.RawMessage] is JSON text;
-// anything else is marshalled. Default: not set.
-func WithTemplateArguments(templateArguments any) ChatOption {
+func (option chatTemplateOption) openEngine(args *openEngineArguments) {
+	args.options.chat_template, args.options.chat_template_len = args.holdText(option.value)
+}
+
+// WithTemplateArguments means
+//
+//   - [Model.ApplyChatTemplate], [Context.Generate], [Context.Stream], [Context.StartGeneration]: More variables for
+//     the template, an object. A string or a [json.RawMessage] is JSON text; anything else is marshalled. Default: not
+//     set.
+//   - [OpenEngine]: Variables for the template, an object; the request field `chat_template_kwargs` adds to them. A
+//     string or a [json.RawMessage] is JSON text; anything else is marshalled. Default: not set.
+func WithTemplateArguments(templateArguments any) TemplateArgumentsOption {
 	return templateArgumentsOption{templateArguments}
 }
 
@@ -953,6 +1201,10 @@ func (option templateArgumentsOption) applyChatTemplate(args *applyChatTemplateA
 
 func (option templateArgumentsOption) generate(args *generateArguments) {
 	args.chat.template_arguments, args.chat.template_arguments_len = args.holdJSON("template_arguments", option.value)
+}
+
+func (option templateArgumentsOption) openEngine(args *openEngineArguments) {
+	args.options.template_arguments, args.options.template_arguments_len = args.holdJSON("template_arguments", option.value)
 }
 
 // WithAddGenerationPrompt: End the prompt with the start of the assistant's turn. Default: true.
@@ -989,9 +1241,13 @@ func (option enableThinkingOption) generate(args *generateArguments) {
 	args.chat.enable_thinking = cBool(option.value)
 }
 
-// WithNCtx: Tokens the context holds, all sequences together; 0: as many as the model was trained with. In tokens.
-// Default: 4096.
-func WithNCtx(nCtx uint32) CreateContextOption {
+// WithNCtx means
+//
+//   - [Model.CreateContext]: Tokens the context holds, all sequences together; 0: as many as the model was trained
+//     with. In tokens. Default: 4096.
+//   - [OpenEngine]: Tokens that one request can have, prompt and answer together; 0: as many as the model was trained
+//     with. In tokens. Default: 4096.
+func WithNCtx(nCtx uint32) NCtxOption {
 	return nCtxOption{nCtx}
 }
 
@@ -1003,8 +1259,16 @@ func (option nCtxOption) createContext(args *createContextArguments) {
 	args.options.n_ctx = C.uint32_t(option.value)
 }
 
-// WithNBatch: Tokens handed to the backend at once. In tokens. At least 1. Default: 2048.
-func WithNBatch(nBatch uint32) CreateContextOption {
+func (option nCtxOption) openEngine(args *openEngineArguments) {
+	args.options.n_ctx = C.uint32_t(option.value)
+}
+
+// WithNBatch means
+//
+//   - [Model.CreateContext]: Tokens handed to the backend at once. In tokens. At least 1. Default: 2048.
+//   - [OpenEngine]: Tokens evaluated in one step, of all slots together; cancelling takes effect between two steps. In
+//     tokens. At least 1. Default: 512.
+func WithNBatch(nBatch uint32) NBatchOption {
 	return nBatchOption{nBatch}
 }
 
@@ -1016,9 +1280,17 @@ func (option nBatchOption) createContext(args *createContextArguments) {
 	args.options.n_batch = C.uint32_t(option.value)
 }
 
-// WithNUbatch: Tokens evaluated at once; cancelling takes effect between two of these. In tokens. At least 1. Default:
-// 512.
-func WithNUbatch(nUbatch uint32) CreateContextOption {
+func (option nBatchOption) openEngine(args *openEngineArguments) {
+	args.options.n_batch = C.uint32_t(option.value)
+}
+
+// WithNUbatch means
+//
+//   - [Model.CreateContext]: Tokens evaluated at once; cancelling takes effect between two of these. In tokens. At
+//     least 1. Default: 512.
+//   - [OpenEngine]: Tokens handed to the backend at once; at most n_batch. Texts to embed or rerank must fit. In
+//     tokens. At least 1. Default: 512.
+func WithNUbatch(nUbatch uint32) NUbatchOption {
 	return nUbatchOption{nUbatch}
 }
 
@@ -1027,6 +1299,10 @@ type nUbatchOption struct {
 }
 
 func (option nUbatchOption) createContext(args *createContextArguments) {
+	args.options.n_ubatch = C.uint32_t(option.value)
+}
+
+func (option nUbatchOption) openEngine(args *openEngineArguments) {
 	args.options.n_ubatch = C.uint32_t(option.value)
 }
 
@@ -1044,7 +1320,7 @@ func (option nSequencesOption) createContext(args *createContextArguments) {
 }
 
 // WithNThreads: Threads for single tokens; 0: one for each physical core. At least 0. Default: 0.
-func WithNThreads(nThreads int32) CreateContextOption {
+func WithNThreads(nThreads int32) NThreadsOption {
 	return nThreadsOption{nThreads}
 }
 
@@ -1056,8 +1332,12 @@ func (option nThreadsOption) createContext(args *createContextArguments) {
 	args.options.n_threads = C.int32_t(option.value)
 }
 
+func (option nThreadsOption) openEngine(args *openEngineArguments) {
+	args.options.n_threads = C.int32_t(option.value)
+}
+
 // WithNThreadsBatch: Threads for batches; 0: as [WithNThreads]. At least 0. Default: 0.
-func WithNThreadsBatch(nThreadsBatch int32) CreateContextOption {
+func WithNThreadsBatch(nThreadsBatch int32) NThreadsBatchOption {
 	return nThreadsBatchOption{nThreadsBatch}
 }
 
@@ -1069,8 +1349,15 @@ func (option nThreadsBatchOption) createContext(args *createContextArguments) {
 	args.options.n_threads_batch = C.int32_t(option.value)
 }
 
-// WithPooling: How token embeddings of a sequence become one. Default: [PoolingUnspecified].
-func WithPooling(pooling Pooling) CreateContextOption {
+func (option nThreadsBatchOption) openEngine(args *openEngineArguments) {
+	args.options.n_threads_batch = C.int32_t(option.value)
+}
+
+// WithPooling means
+//
+//   - [Model.CreateContext]: How token embeddings of a sequence become one. Default: [PoolingUnspecified].
+//   - [OpenEngine]: How token embeddings of a text become one. Default: [PoolingUnspecified].
+func WithPooling(pooling Pooling) PoolingOption {
 	return poolingOption{pooling}
 }
 
@@ -1079,6 +1366,10 @@ type poolingOption struct {
 }
 
 func (option poolingOption) createContext(args *createContextArguments) {
+	args.options.pooling = C.mullama_pooling(option.value)
+}
+
+func (option poolingOption) openEngine(args *openEngineArguments) {
 	args.options.pooling = C.mullama_pooling(option.value)
 }
 
@@ -1096,7 +1387,7 @@ func (option attentionOption) createContext(args *createContextArguments) {
 }
 
 // WithFlashAttention: Whether to use flash attention. Default: [FlashAttentionAuto].
-func WithFlashAttention(flashAttention FlashAttention) CreateContextOption {
+func WithFlashAttention(flashAttention FlashAttention) FlashAttentionOption {
 	return flashAttentionOption{flashAttention}
 }
 
@@ -1108,8 +1399,12 @@ func (option flashAttentionOption) createContext(args *createContextArguments) {
 	args.options.flash_attention = C.mullama_flash_attention(option.value)
 }
 
+func (option flashAttentionOption) openEngine(args *openEngineArguments) {
+	args.options.flash_attention = C.mullama_flash_attention(option.value)
+}
+
 // WithRopeScaling: How positions past the training length are scaled. Default: [RopeScalingUnspecified].
-func WithRopeScaling(ropeScaling RopeScaling) CreateContextOption {
+func WithRopeScaling(ropeScaling RopeScaling) RopeScalingOption {
 	return ropeScalingOption{ropeScaling}
 }
 
@@ -1121,8 +1416,12 @@ func (option ropeScalingOption) createContext(args *createContextArguments) {
 	args.options.rope_scaling = C.mullama_rope_scaling(option.value)
 }
 
+func (option ropeScalingOption) openEngine(args *openEngineArguments) {
+	args.options.rope_scaling = C.mullama_rope_scaling(option.value)
+}
+
 // WithRopeFreqBase: RoPE base frequency; 0: the model's. At least 0. Default: 0.0.
-func WithRopeFreqBase(ropeFreqBase float32) CreateContextOption {
+func WithRopeFreqBase(ropeFreqBase float32) RopeFreqBaseOption {
 	return ropeFreqBaseOption{ropeFreqBase}
 }
 
@@ -1134,8 +1433,12 @@ func (option ropeFreqBaseOption) createContext(args *createContextArguments) {
 	args.options.rope_freq_base = C.float(option.value)
 }
 
+func (option ropeFreqBaseOption) openEngine(args *openEngineArguments) {
+	args.options.rope_freq_base = C.float(option.value)
+}
+
 // WithRopeFreqScale: RoPE frequency factor; 0: the model's. At least 0. Default: 0.0.
-func WithRopeFreqScale(ropeFreqScale float32) CreateContextOption {
+func WithRopeFreqScale(ropeFreqScale float32) RopeFreqScaleOption {
 	return ropeFreqScaleOption{ropeFreqScale}
 }
 
@@ -1144,6 +1447,10 @@ type ropeFreqScaleOption struct {
 }
 
 func (option ropeFreqScaleOption) createContext(args *createContextArguments) {
+	args.options.rope_freq_scale = C.float(option.value)
+}
+
+func (option ropeFreqScaleOption) openEngine(args *openEngineArguments) {
 	args.options.rope_freq_scale = C.float(option.value)
 }
 
@@ -1213,7 +1520,7 @@ func (option yarnOriginalNCtxOption) createContext(args *createContextArguments)
 }
 
 // WithTypeK: Number format of the keys. Default: [KVTypeF16].
-func WithTypeK(typeK KVType) CreateContextOption {
+func WithTypeK(typeK KVType) TypeKOption {
 	return typeKOption{typeK}
 }
 
@@ -1225,8 +1532,12 @@ func (option typeKOption) createContext(args *createContextArguments) {
 	args.options.type_k = C.mullama_kv_type(option.value)
 }
 
+func (option typeKOption) openEngine(args *openEngineArguments) {
+	args.options.type_k = C.mullama_kv_type(option.value)
+}
+
 // WithTypeV: Number format of the values; quantized ones need flash attention. Default: [KVTypeF16].
-func WithTypeV(typeV KVType) CreateContextOption {
+func WithTypeV(typeV KVType) TypeVOption {
 	return typeVOption{typeV}
 }
 
@@ -1238,8 +1549,12 @@ func (option typeVOption) createContext(args *createContextArguments) {
 	args.options.type_v = C.mullama_kv_type(option.value)
 }
 
+func (option typeVOption) openEngine(args *openEngineArguments) {
+	args.options.type_v = C.mullama_kv_type(option.value)
+}
+
 // WithOffloadKV: Keep the KV cache on the device that holds the layer. Default: true.
-func WithOffloadKV(offloadKV bool) CreateContextOption {
+func WithOffloadKV(offloadKV bool) OffloadKVOption {
 	return offloadKVOption{offloadKV}
 }
 
@@ -1251,8 +1566,12 @@ func (option offloadKVOption) createContext(args *createContextArguments) {
 	args.options.offload_kv = cBool(option.value)
 }
 
+func (option offloadKVOption) openEngine(args *openEngineArguments) {
+	args.options.offload_kv = cBool(option.value)
+}
+
 // WithOffloadOps: Let devices compute with weights that lie in host memory. Default: true.
-func WithOffloadOps(offloadOps bool) CreateContextOption {
+func WithOffloadOps(offloadOps bool) OffloadOpsOption {
 	return offloadOpsOption{offloadOps}
 }
 
@@ -1264,8 +1583,15 @@ func (option offloadOpsOption) createContext(args *createContextArguments) {
 	args.options.offload_ops = cBool(option.value)
 }
 
-// WithUnifiedKV: One cache shared by all sequences, in place of an equal part for each. Default: false.
-func WithUnifiedKV(unifiedKV bool) CreateContextOption {
+func (option offloadOpsOption) openEngine(args *openEngineArguments) {
+	args.options.offload_ops = cBool(option.value)
+}
+
+// WithUnifiedKV means
+//
+//   - [Model.CreateContext]: One cache shared by all sequences, in place of an equal part for each. Default: false.
+//   - [OpenEngine]: One cache shared by all slots, in place of an equal part for each. Default: false.
+func WithUnifiedKV(unifiedKV bool) UnifiedKVOption {
 	return unifiedKVOption{unifiedKV}
 }
 
@@ -1277,9 +1603,17 @@ func (option unifiedKVOption) createContext(args *createContextArguments) {
 	args.options.unified_kv = cBool(option.value)
 }
 
-// WithFullSWA: Keep the whole cache of sliding-window layers, which allows rolling back; off saves memory. Default:
-// true.
-func WithFullSWA(fullSWA bool) CreateContextOption {
+func (option unifiedKVOption) openEngine(args *openEngineArguments) {
+	args.options.unified_kv = cBool(option.value)
+}
+
+// WithFullSWA means
+//
+//   - [Model.CreateContext]: Keep the whole cache of sliding-window layers, which allows rolling back; off saves
+//     memory. Default: true.
+//   - [OpenEngine]: Keep the whole cache of sliding-window layers; off saves memory and uses checkpoints to go back.
+//     Default: false.
+func WithFullSWA(fullSWA bool) FullSWAOption {
 	return fullSWAOption{fullSWA}
 }
 
@@ -1288,6 +1622,10 @@ type fullSWAOption struct {
 }
 
 func (option fullSWAOption) createContext(args *createContextArguments) {
+	args.options.full_swa = cBool(option.value)
+}
+
+func (option fullSWAOption) openEngine(args *openEngineArguments) {
 	args.options.full_swa = cBool(option.value)
 }
 
@@ -1509,6 +1847,7 @@ func (option tokensOption) generate(args *generateArguments) {
 //     evaluated: a reused prefix rounds differently. Default: not set.
 //   - [Sampler.AddDist], [Sampler.AddXTC], [Sampler.AddMirostat], [Sampler.AddMirostatV2], [Sampler.AddAdaptiveP]:
 //     Start of the random numbers; unset: a random one. Default: not set.
+//   - [OpenEngine]: Seed of requests that give none; unset: drawn for each. Default: not set.
 func WithSeed(seed uint32) SeedOption {
 	return seedOption{seed}
 }
@@ -1543,6 +1882,10 @@ func (option seedOption) addAdaptiveP(args *addAdaptivePArguments) {
 
 func (option seedOption) generate(args *generateArguments) {
 	args.sampling.seed = C.uint32_t(option.value)
+}
+
+func (option seedOption) openEngine(args *openEngineArguments) {
+	args.options.seed = C.uint32_t(option.value)
 }
 
 // WithTemperature: Divides the logits; 0 or less: always the most likely token. Default: 0.8.
@@ -2474,4 +2817,324 @@ type resultOption struct {
 
 func (option resultOption) generate(args *generateArguments) {
 	args.result = option.value
+}
+
+// WithMode: What the engine is for. Default: [EngineModeGenerate].
+func WithMode(mode EngineMode) OpenEngineOption {
+	return modeOption{mode}
+}
+
+type modeOption struct {
+	value EngineMode
+}
+
+func (option modeOption) openEngine(args *openEngineArguments) {
+	args.options.mode = C.mullama_engine_mode(option.value)
+}
+
+// WithNSlots: Requests evaluated at the same time. From 1 to 256. Default: 4.
+func WithNSlots(nSlots uint32) OpenEngineOption {
+	return nSlotsOption{nSlots}
+}
+
+type nSlotsOption struct {
+	value uint32
+}
+
+func (option nSlotsOption) openEngine(args *openEngineArguments) {
+	args.options.n_slots = C.uint32_t(option.value)
+}
+
+// WithPrefillChunk: While others generate, tokens of prompts evaluated in one step: smaller keeps streams even, larger
+// answers new requests sooner. In tokens. At least 1. Default: 128.
+func WithPrefillChunk(prefillChunk uint32) OpenEngineOption {
+	return prefillChunkOption{prefillChunk}
+}
+
+type prefillChunkOption struct {
+	value uint32
+}
+
+func (option prefillChunkOption) openEngine(args *openEngineArguments) {
+	args.options.prefill_chunk = C.uint32_t(option.value)
+}
+
+// WithPromptCache: Memory for prompts that left their slots, so that they can come back without a prefill; 0: none. In
+// MiB. At most 1048576. Default: 0.
+func WithPromptCache(promptCache uint32) OpenEngineOption {
+	return promptCacheOption{promptCache}
+}
+
+type promptCacheOption struct {
+	value uint32
+}
+
+func (option promptCacheOption) openEngine(args *openEngineArguments) {
+	args.options.prompt_cache = C.uint32_t(option.value)
+}
+
+// WithContextShift: When a request has filled its context, forget the older half of it and go on. Default: false.
+func WithContextShift(contextShift bool) OpenEngineOption {
+	return contextShiftOption{contextShift}
+}
+
+type contextShiftOption struct {
+	value bool
+}
+
+func (option contextShiftOption) openEngine(args *openEngineArguments) {
+	args.options.context_shift = cBool(option.value)
+}
+
+// WithLora: LoRA adapter files; the request field `lora` names them by their place here.
+func WithLora(lora ...string) OpenEngineOption {
+	return loraOption{lora}
+}
+
+type loraOption struct {
+	value []string
+}
+
+func (option loraOption) openEngine(args *openEngineArguments) {
+	args.options.lora, args.options.lora_len = args.holdTexts(option.value)
+}
+
+// WithLoraScales: Scale of each adapter for requests that do not say; empty: 1. Shape [n].
+func WithLoraScales(loraScales []float32) OpenEngineOption {
+	return loraScalesOption{loraScales}
+}
+
+type loraScalesOption struct {
+	value []float32
+}
+
+func (option loraScalesOption) openEngine(args *openEngineArguments) {
+	args.options.lora_scales, args.options.lora_scales_len = args.holdFloats(option.value)
+}
+
+// WithControlVectors: Control vector files, added to every layer of the range.
+func WithControlVectors(controlVectors ...string) OpenEngineOption {
+	return controlVectorsOption{controlVectors}
+}
+
+type controlVectorsOption struct {
+	value []string
+}
+
+func (option controlVectorsOption) openEngine(args *openEngineArguments) {
+	args.options.control_vectors, args.options.control_vectors_len = args.holdTexts(option.value)
+}
+
+// WithControlVectorScales: Scale of each control vector; empty: 1. Shape [n].
+func WithControlVectorScales(controlVectorScales []float32) OpenEngineOption {
+	return controlVectorScalesOption{controlVectorScales}
+}
+
+type controlVectorScalesOption struct {
+	value []float32
+}
+
+func (option controlVectorScalesOption) openEngine(args *openEngineArguments) {
+	args.options.control_vector_scales, args.options.control_vector_scales_len = args.holdFloats(option.value)
+}
+
+// WithControlVectorFirst: First layer of the range; unset: 1. Default: not set.
+func WithControlVectorFirst(controlVectorFirst int32) OpenEngineOption {
+	return controlVectorFirstOption{controlVectorFirst}
+}
+
+type controlVectorFirstOption struct {
+	value int32
+}
+
+func (option controlVectorFirstOption) openEngine(args *openEngineArguments) {
+	args.options.control_vector_first = C.int32_t(option.value)
+}
+
+// WithControlVectorLast: Last layer of the range; unset: the model's last. Default: not set.
+func WithControlVectorLast(controlVectorLast int32) OpenEngineOption {
+	return controlVectorLastOption{controlVectorLast}
+}
+
+type controlVectorLastOption struct {
+	value int32
+}
+
+func (option controlVectorLastOption) openEngine(args *openEngineArguments) {
+	args.options.control_vector_last = C.int32_t(option.value)
+}
+
+// WithDraftModel: A smaller model with the same vocabulary that guesses ahead (speculative decoding). Default: not set.
+func WithDraftModel(draftModel string) OpenEngineOption {
+	return draftModelOption{draftModel}
+}
+
+type draftModelOption struct {
+	value string
+}
+
+func (option draftModelOption) openEngine(args *openEngineArguments) {
+	args.options.draft_model, args.options.draft_model_len = args.holdText(option.value)
+}
+
+// WithDraftMax: Tokens to guess at most. In tokens. From 1 to 128. Default: 16.
+func WithDraftMax(draftMax int32) OpenEngineOption {
+	return draftMaxOption{draftMax}
+}
+
+type draftMaxOption struct {
+	value int32
+}
+
+func (option draftMaxOption) openEngine(args *openEngineArguments) {
+	args.options.draft_max = C.int32_t(option.value)
+}
+
+// WithDraftMin: Guesses shorter than this are not used. In tokens. From 0 to 128. Default: 0.
+func WithDraftMin(draftMin int32) OpenEngineOption {
+	return draftMinOption{draftMin}
+}
+
+type draftMinOption struct {
+	value int32
+}
+
+func (option draftMinOption) openEngine(args *openEngineArguments) {
+	args.options.draft_min = C.int32_t(option.value)
+}
+
+// WithDraftPMin: The draft model stops guessing below this probability. From 0 to 1. Default: 0.0.
+func WithDraftPMin(draftPMin float32) OpenEngineOption {
+	return draftPMinOption{draftPMin}
+}
+
+type draftPMinOption struct {
+	value float32
+}
+
+func (option draftPMinOption) openEngine(args *openEngineArguments) {
+	args.options.draft_p_min = C.float(option.value)
+}
+
+// WithProjector: The file that turns images and sound into embeddings (mmproj). Requests that hold images or sound are
+// refused so far. Default: not set.
+func WithProjector(projector string) OpenEngineOption {
+	return projectorOption{projector}
+}
+
+type projectorOption struct {
+	value string
+}
+
+func (option projectorOption) openEngine(args *openEngineArguments) {
+	args.options.projector, args.options.projector_len = args.holdText(option.value)
+}
+
+// WithReasoning: Where thinking goes. Default: [ReasoningFormatSeparate].
+func WithReasoning(reasoning ReasoningFormat) OpenEngineOption {
+	return reasoningOption{reasoning}
+}
+
+type reasoningOption struct {
+	value ReasoningFormat
+}
+
+func (option reasoningOption) openEngine(args *openEngineArguments) {
+	args.options.reasoning = C.mullama_reasoning_format(option.value)
+}
+
+// WithThinking: Let models that can think do so. Default: true.
+func WithThinking(thinking bool) OpenEngineOption {
+	return thinkingOption{thinking}
+}
+
+type thinkingOption struct {
+	value bool
+}
+
+func (option thinkingOption) openEngine(args *openEngineArguments) {
+	args.options.thinking = cBool(option.value)
+}
+
+// WithReasoningBudget: Tokens that thinking may take before it is ended; unset: no limit. In tokens. Default: not set.
+func WithReasoningBudget(reasoningBudget int32) OpenEngineOption {
+	return reasoningBudgetOption{reasoningBudget}
+}
+
+type reasoningBudgetOption struct {
+	value int32
+}
+
+func (option reasoningBudgetOption) openEngine(args *openEngineArguments) {
+	args.options.reasoning_budget = C.int32_t(option.value)
+}
+
+// WithMaxQueued: Requests that may wait for a slot; the next one is refused with BUSY. Default: 256.
+func WithMaxQueued(maxQueued uint32) OpenEngineOption {
+	return maxQueuedOption{maxQueued}
+}
+
+type maxQueuedOption struct {
+	value uint32
+}
+
+func (option maxQueuedOption) openEngine(args *openEngineArguments) {
+	args.options.max_queued = C.uint32_t(option.value)
+}
+
+// WithMaxBuffered: Tokens that a stream holds for its reader. At least 2. Default: 256.
+func WithMaxBuffered(maxBuffered uint32) OpenEngineOption {
+	return maxBufferedOption{maxBuffered}
+}
+
+type maxBufferedOption struct {
+	value uint32
+}
+
+func (option maxBufferedOption) openEngine(args *openEngineArguments) {
+	args.options.max_buffered = C.uint32_t(option.value)
+}
+
+// WithFullBuffer: What happens when they are not read. Default: [FullBufferWait].
+func WithFullBuffer(fullBuffer FullBuffer) OpenEngineOption {
+	return fullBufferOption{fullBuffer}
+}
+
+type fullBufferOption struct {
+	value FullBuffer
+}
+
+func (option fullBufferOption) openEngine(args *openEngineArguments) {
+	args.options.full_buffer = C.mullama_full_buffer(option.value)
+}
+
+// WithBody: The request; none: an empty object. A string or a [json.RawMessage] is JSON text; anything else is
+// marshalled. Default: not set.
+func WithBody(body any) RequestOption {
+	return bodyOption{body}
+}
+
+type bodyOption struct {
+	value any
+}
+
+func (option bodyOption) request(args *requestArguments) {
+	args.body, args.bodyLen = args.holdJSON("body", option.value)
+}
+
+// WithWaitMs: Negative: no limit. In ms. Default: -1.
+func WithWaitMs(waitMs int32) WaitMsOption {
+	return waitMsOption{waitMs}
+}
+
+type waitMsOption struct {
+	value int32
+}
+
+func (option waitMsOption) engineWait(args *engineWaitArguments) {
+	args.waitMs = C.int32_t(option.value)
+}
+
+func (option waitMsOption) drain(args *drainArguments) {
+	args.waitMs = C.int32_t(option.value)
 }

@@ -9,6 +9,8 @@ package mullama
 */
 import "C"
 
+import "encoding/json"
+
 // BuildInfo says how this library was built. The texts live as long as the library.
 type BuildInfo struct {
 	// mullama's version, such as 0.1.0.
@@ -432,6 +434,69 @@ func readGenerationResult(c *C.mullama_generation_result) GenerationResult {
 	result.DecodeMs = float64(c.decode_ms)
 	result.SampleMs = float64(c.sample_ms)
 	result.Seed = uint32(c.seed)
+	return result
+}
+
+// EngineInfo says what an engine has and does.
+type EngineInfo struct {
+	// Whether it takes requests.
+	State EngineState
+	// What it is for.
+	Mode EngineMode
+	// Tokens that one request can have. In tokens.
+	NCtx int32
+	// Requests evaluated at the same time.
+	NSlots int32
+	// Slots' worth of requests being evaluated, or just about to be.
+	NRunning int32
+	// Requests that wait for a slot.
+	NQueued int32
+	// Streams that were not freed.
+	NStreams int32
+}
+
+func readEngineInfo(c *C.mullama_engine_info) EngineInfo {
+	var result EngineInfo
+	result.State = EngineState(c.state)
+	result.Mode = EngineMode(c.mode)
+	result.NCtx = int32(c.n_ctx)
+	result.NSlots = int32(c.n_slots)
+	result.NRunning = int32(c.n_running)
+	result.NQueued = int32(c.n_queued)
+	result.NStreams = int32(c.n_streams)
+	return result
+}
+
+// StreamEvent is one event of an answer.
+type StreamEvent struct {
+	// A whole JSON value: a chunk of a streamed answer, or the whole answer.
+	Data json.RawMessage
+	// Whether it is the whole answer, not a part of it.
+	Whole bool
+}
+
+func readStreamEvent(c *C.mullama_stream_event) StreamEvent {
+	var result StreamEvent
+	result.Data = copyJSON(c.data, c.data_len)
+	result.Whole = c.whole != 0
+	return result
+}
+
+// StreamInfo says how far a request is.
+type StreamInfo struct {
+	// Its state.
+	State StreamState
+	// What waits for the reader.
+	NBuffered int32
+	// Whether it waits for its reader; see [FullBuffer].
+	Paused bool
+}
+
+func readStreamInfo(c *C.mullama_stream_info) StreamInfo {
+	var result StreamInfo
+	result.State = StreamState(c.state)
+	result.NBuffered = int32(c.n_buffered)
+	result.Paused = c.paused != 0
 	return result
 }
 

@@ -45,6 +45,9 @@ var calls = map[string]func(on any, given arguments) (any, error){
 	"log_message": func(on any, given arguments) (any, error) {
 		return done(mullama.LogMessage(choice(given["level"], allLogLevel), text(given["text"])))
 	},
+	"json_find": func(on any, given arguments) (any, error) {
+		return maybe(mullama.JSONFind(document(given["json"]), text(given["pointer"])))
+	},
 	"model_load": func(on any, given arguments) (any, error) {
 		var options []mullama.LoadModelOption
 		inner := given.inner("options")
@@ -732,6 +735,109 @@ var calls = map[string]func(on any, given arguments) (any, error){
 	"generation_finish": func(on any, given arguments) (any, error) {
 		return checked(on.(*mullama.Generation).Finish())
 	},
+	"engine_open": func(on any, given arguments) (any, error) {
+		var options []mullama.OpenEngineOption
+		inner := given.inner("options")
+		inner.with("mode", func(v any) { options = append(options, mullama.WithMode(choice(v, allEngineMode))) })
+		inner.with("n_ctx", func(v any) { options = append(options, mullama.WithNCtx(number[uint32](v))) })
+		inner.with("n_slots", func(v any) { options = append(options, mullama.WithNSlots(number[uint32](v))) })
+		inner.with("n_batch", func(v any) { options = append(options, mullama.WithNBatch(number[uint32](v))) })
+		inner.with("n_ubatch", func(v any) { options = append(options, mullama.WithNUbatch(number[uint32](v))) })
+		inner.with("prefill_chunk", func(v any) { options = append(options, mullama.WithPrefillChunk(number[uint32](v))) })
+		inner.with("n_threads", func(v any) { options = append(options, mullama.WithNThreads(number[int32](v))) })
+		inner.with("n_threads_batch", func(v any) { options = append(options, mullama.WithNThreadsBatch(number[int32](v))) })
+		inner.with("type_k", func(v any) { options = append(options, mullama.WithTypeK(choice(v, allKVType))) })
+		inner.with("type_v", func(v any) { options = append(options, mullama.WithTypeV(choice(v, allKVType))) })
+		inner.with("unified_kv", func(v any) { options = append(options, mullama.WithUnifiedKV(boolean(v))) })
+		inner.with("full_swa", func(v any) { options = append(options, mullama.WithFullSWA(boolean(v))) })
+		inner.with("flash_attention", func(v any) {
+			options = append(options, mullama.WithFlashAttention(choice(v, allFlashAttention)))
+		})
+		inner.with("offload_kv", func(v any) { options = append(options, mullama.WithOffloadKV(boolean(v))) })
+		inner.with("offload_ops", func(v any) { options = append(options, mullama.WithOffloadOps(boolean(v))) })
+		inner.with("rope_scaling", func(v any) { options = append(options, mullama.WithRopeScaling(choice(v, allRopeScaling))) })
+		inner.with("rope_freq_base", func(v any) { options = append(options, mullama.WithRopeFreqBase(number[float32](v))) })
+		inner.with("rope_freq_scale", func(v any) { options = append(options, mullama.WithRopeFreqScale(number[float32](v))) })
+		inner.with("prompt_cache", func(v any) { options = append(options, mullama.WithPromptCache(number[uint32](v))) })
+		inner.with("context_shift", func(v any) { options = append(options, mullama.WithContextShift(boolean(v))) })
+		inner.with("pooling", func(v any) { options = append(options, mullama.WithPooling(choice(v, allPooling))) })
+		inner.with("lora", func(v any) { options = append(options, mullama.WithLora(texts(v)...)) })
+		inner.with("lora_scales", func(v any) { options = append(options, mullama.WithLoraScales(numbers[float32](v))) })
+		inner.with("control_vectors", func(v any) { options = append(options, mullama.WithControlVectors(texts(v)...)) })
+		inner.with("control_vector_scales", func(v any) { options = append(options, mullama.WithControlVectorScales(numbers[float32](v))) })
+		inner.with("control_vector_first", func(v any) { options = append(options, mullama.WithControlVectorFirst(number[int32](v))) })
+		inner.with("control_vector_last", func(v any) { options = append(options, mullama.WithControlVectorLast(number[int32](v))) })
+		inner.with("draft_model", func(v any) { options = append(options, mullama.WithDraftModel(text(v))) })
+		inner.with("draft_max", func(v any) { options = append(options, mullama.WithDraftMax(number[int32](v))) })
+		inner.with("draft_min", func(v any) { options = append(options, mullama.WithDraftMin(number[int32](v))) })
+		inner.with("draft_p_min", func(v any) { options = append(options, mullama.WithDraftPMin(number[float32](v))) })
+		inner.with("projector", func(v any) { options = append(options, mullama.WithProjector(text(v))) })
+		inner.with("chat_template", func(v any) { options = append(options, mullama.WithChatTemplate(text(v))) })
+		inner.with("template_arguments", func(v any) { options = append(options, mullama.WithTemplateArguments(document(v))) })
+		inner.with("reasoning", func(v any) { options = append(options, mullama.WithReasoning(choice(v, allReasoningFormat))) })
+		inner.with("thinking", func(v any) { options = append(options, mullama.WithThinking(boolean(v))) })
+		inner.with("reasoning_budget", func(v any) { options = append(options, mullama.WithReasoningBudget(number[int32](v))) })
+		inner.with("seed", func(v any) { options = append(options, mullama.WithSeed(number[uint32](v))) })
+		inner.with("max_queued", func(v any) { options = append(options, mullama.WithMaxQueued(number[uint32](v))) })
+		inner.with("max_buffered", func(v any) { options = append(options, mullama.WithMaxBuffered(number[uint32](v))) })
+		inner.with("full_buffer", func(v any) { options = append(options, mullama.WithFullBuffer(choice(v, allFullBuffer))) })
+		loading := given.inner("loading")
+		loading.with("n_gpu_layers", func(v any) { options = append(options, mullama.WithNGPULayers(number[int32](v))) })
+		loading.with("devices", func(v any) { options = append(options, mullama.WithDevices(texts(v)...)) })
+		loading.with("split_mode", func(v any) { options = append(options, mullama.WithSplitMode(choice(v, allSplitMode))) })
+		loading.with("main_gpu", func(v any) { options = append(options, mullama.WithMainGPU(number[int32](v))) })
+		loading.with("tensor_split", func(v any) { options = append(options, mullama.WithTensorSplit(numbers[float32](v))) })
+		loading.with("use_mmap", func(v any) { options = append(options, mullama.WithUseMmap(boolean(v))) })
+		loading.with("use_mlock", func(v any) { options = append(options, mullama.WithUseMlock(boolean(v))) })
+		loading.with("use_direct_io", func(v any) { options = append(options, mullama.WithUseDirectIO(boolean(v))) })
+		loading.with("check_tensors", func(v any) { options = append(options, mullama.WithCheckTensors(boolean(v))) })
+		loading.with("vocab_only", func(v any) { options = append(options, mullama.WithVocabOnly(boolean(v))) })
+		loading.with("repack", func(v any) { options = append(options, mullama.WithRepack(boolean(v))) })
+		loading.with("kv_overrides", func(v any) { options = append(options, mullama.WithKVOverrides(texts(v)...)) })
+		loading.with("split_paths", func(v any) { options = append(options, mullama.WithSplitPaths(texts(v)...)) })
+		given.with("progress", func(v any) {
+			options = append(options, mullama.WithProgress(func(fraction float32) bool { return answer(v, map[string]any{"fraction": plain(fraction)}) }))
+		})
+		return checked(mullama.OpenEngine(ctx, text(given["path"]), options...))
+	},
+	"engine_get_info": func(on any, given arguments) (any, error) {
+		return checked(on.(*mullama.Engine).Info())
+	},
+	"engine_warnings": func(on any, given arguments) (any, error) {
+		return checked(on.(*mullama.Engine).Warnings())
+	},
+	"engine_request": func(on any, given arguments) (any, error) {
+		var options []mullama.RequestOption
+		given.with("body", func(v any) { options = append(options, mullama.WithBody(document(v))) })
+		return checked(on.(*mullama.Engine).Request(ctx, text(given["route"]), options...))
+	},
+	"engine_wait": func(on any, given arguments) (any, error) {
+		var options []mullama.EngineWaitOption
+		given.with("wait_ms", func(v any) { options = append(options, mullama.WithWaitMs(number[int32](v))) })
+		return checked(on.(*mullama.Engine).Wait(ctx, options...))
+	},
+	"engine_wake": func(on any, given arguments) (any, error) {
+		on.(*mullama.Engine).Wake()
+		return nil, nil
+	},
+	"engine_drain": func(on any, given arguments) (any, error) {
+		var options []mullama.DrainOption
+		given.with("wait_ms", func(v any) { options = append(options, mullama.WithWaitMs(number[int32](v))) })
+		return checked(on.(*mullama.Engine).Drain(ctx, options...))
+	},
+	"stream_next": func(on any, given arguments) (any, error) {
+		return item(on.(*mullama.Stream).Next(ctx, timeout(given)...))
+	},
+	"stream_cancel": func(on any, given arguments) (any, error) {
+		on.(*mullama.Stream).Cancel()
+		return nil, nil
+	},
+	"stream_id": func(on any, given arguments) (any, error) {
+		return checked(on.(*mullama.Stream).ID())
+	},
+	"stream_get_info": func(on any, given arguments) (any, error) {
+		return checked(on.(*mullama.Stream).Info())
+	},
 	"log_close": func(on any, given arguments) (any, error) {
 		return done(on.(*mullama.Log).Close())
 	},
@@ -746,6 +852,12 @@ var calls = map[string]func(on any, given arguments) (any, error){
 	},
 	"generation_close": func(on any, given arguments) (any, error) {
 		return done(on.(*mullama.Generation).Close())
+	},
+	"engine_close": func(on any, given arguments) (any, error) {
+		return done(on.(*mullama.Engine).Close())
+	},
+	"stream_close": func(on any, given arguments) (any, error) {
+		return done(on.(*mullama.Stream).Close())
 	},
 }
 
@@ -879,6 +991,24 @@ var fields = map[string][]string{
 		"decode_ms",
 		"sample_ms",
 		"seed",
+	},
+	"EngineInfo": {
+		"state",
+		"mode",
+		"n_ctx",
+		"n_slots",
+		"n_running",
+		"n_queued",
+		"n_streams",
+	},
+	"StreamEvent": {
+		"data",
+		"whole",
+	},
+	"StreamInfo": {
+		"state",
+		"n_buffered",
+		"paused",
 	},
 }
 
@@ -1015,4 +1145,35 @@ var allOverflow = []mullama.Overflow{
 	mullama.OverflowTruncateStart,
 	mullama.OverflowTruncateMiddle,
 	mullama.OverflowShift,
+}
+
+var allEngineMode = []mullama.EngineMode{
+	mullama.EngineModeGenerate,
+	mullama.EngineModeEmbed,
+	mullama.EngineModeRerank,
+}
+
+var allEngineState = []mullama.EngineState{
+	mullama.EngineStateReady,
+	mullama.EngineStateDraining,
+	mullama.EngineStateFailed,
+}
+
+var allFullBuffer = []mullama.FullBuffer{
+	mullama.FullBufferWait,
+	mullama.FullBufferCancel,
+}
+
+var allReasoningFormat = []mullama.ReasoningFormat{
+	mullama.ReasoningFormatContent,
+	mullama.ReasoningFormatSeparate,
+}
+
+var allStreamState = []mullama.StreamState{
+	mullama.StreamStateQueued,
+	mullama.StreamStatePrefill,
+	mullama.StreamStateGenerating,
+	mullama.StreamStateFinished,
+	mullama.StreamStateCancelled,
+	mullama.StreamStateFailed,
 }

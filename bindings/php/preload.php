@@ -5,7 +5,7 @@
 declare(strict_types=1);
 
 (static function (): void {
-    $folders = [__DIR__ . '/src/Runtime', __DIR__ . '/src', __DIR__ . '/src/generated'];
+    $folders = [__DIR__ . '/src/Runtime', __DIR__ . '/src/Tools', __DIR__ . '/src', __DIR__ . '/src/generated'];
     \spl_autoload_register(static function (string $class) use ($folders): void {
         $name = \strrchr("\\$class", '\\');
         foreach (\str_starts_with($class, 'Mullama\\') ? $folders : [] as $folder) {

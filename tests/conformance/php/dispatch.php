@@ -35,6 +35,7 @@ return [
         6002 => 'INVALID_SCHEMA',
         8001 => 'INTERNAL',
         9001 => 'CANCELLED',
+        9002 => 'DEADLINE',
     ],
     'enums' => [
         DeviceType::class => [
@@ -139,6 +140,32 @@ return [
             'truncate_start' => 1,
             'truncate_middle' => 2,
             'shift' => 3,
+        ],
+        EngineMode::class => [
+            'generate' => 0,
+            'embed' => 1,
+            'rerank' => 2,
+        ],
+        EngineState::class => [
+            'ready' => 0,
+            'draining' => 1,
+            'failed' => 2,
+        ],
+        FullBuffer::class => [
+            'wait' => 0,
+            'cancel' => 1,
+        ],
+        ReasoningFormat::class => [
+            'content' => 0,
+            'separate' => 1,
+        ],
+        StreamState::class => [
+            'queued' => 0,
+            'prefill' => 1,
+            'generating' => 2,
+            'finished' => 3,
+            'cancelled' => 4,
+            'failed' => 5,
         ],
         Status::class => ['waiting' => 0, 'item' => 1, 'done' => 2, 'cancelled' => 3],
     ],
@@ -289,6 +316,24 @@ return [
             'sample_ms' => 'sampleMs',
             'seed' => 'seed',
         ],
+        EngineInfo::class => [
+            'state' => 'state',
+            'mode' => 'mode',
+            'n_ctx' => 'nCtx',
+            'n_slots' => 'nSlots',
+            'n_running' => 'nRunning',
+            'n_queued' => 'nQueued',
+            'n_streams' => 'nStreams',
+        ],
+        StreamEvent::class => [
+            'data' => 'data',
+            'whole' => 'whole',
+        ],
+        StreamInfo::class => [
+            'state' => 'state',
+            'n_buffered' => 'nBuffered',
+            'paused' => 'paused',
+        ],
     ],
     'options' => [
         'model_options' => [
@@ -402,6 +447,49 @@ return [
             'n_keep' => ['nKeep', 'i32'],
             'sequence' => ['sequence', 'i32'],
         ],
+        'engine_options' => [
+            'mode' => ['mode', EngineMode::class],
+            'n_ctx' => ['nCtx', 'u32'],
+            'n_slots' => ['nSlots', 'u32'],
+            'n_batch' => ['nBatch', 'u32'],
+            'n_ubatch' => ['nUbatch', 'u32'],
+            'prefill_chunk' => ['prefillChunk', 'u32'],
+            'n_threads' => ['nThreads', 'i32'],
+            'n_threads_batch' => ['nThreadsBatch', 'i32'],
+            'type_k' => ['typeK', KvType::class],
+            'type_v' => ['typeV', KvType::class],
+            'unified_kv' => ['unifiedKv', 'bool'],
+            'full_swa' => ['fullSwa', 'bool'],
+            'flash_attention' => ['flashAttention', FlashAttention::class],
+            'offload_kv' => ['offloadKv', 'bool'],
+            'offload_ops' => ['offloadOps', 'bool'],
+            'rope_scaling' => ['ropeScaling', RopeScaling::class],
+            'rope_freq_base' => ['ropeFreqBase', 'f32'],
+            'rope_freq_scale' => ['ropeFreqScale', 'f32'],
+            'prompt_cache' => ['promptCache', 'u32'],
+            'context_shift' => ['contextShift', 'bool'],
+            'pooling' => ['pooling', Pooling::class],
+            'lora' => ['lora', 'list'],
+            'lora_scales' => ['loraScales', 'span'],
+            'control_vectors' => ['controlVectors', 'list'],
+            'control_vector_scales' => ['controlVectorScales', 'span'],
+            'control_vector_first' => ['controlVectorFirst', 'i32'],
+            'control_vector_last' => ['controlVectorLast', 'i32'],
+            'draft_model' => ['draftModel', 'str'],
+            'draft_max' => ['draftMax', 'i32'],
+            'draft_min' => ['draftMin', 'i32'],
+            'draft_p_min' => ['draftPMin', 'f32'],
+            'projector' => ['projector', 'str'],
+            'chat_template' => ['chatTemplate', 'str'],
+            'template_arguments' => ['templateArguments', 'json'],
+            'reasoning' => ['reasoning', ReasoningFormat::class],
+            'thinking' => ['thinking', 'bool'],
+            'reasoning_budget' => ['reasoningBudget', 'i32'],
+            'seed' => ['seed', 'u32'],
+            'max_queued' => ['maxQueued', 'u32'],
+            'max_buffered' => ['maxBuffered', 'u32'],
+            'full_buffer' => ['fullBuffer', FullBuffer::class],
+        ],
     ],
     'calls' => [
         'live_objects' => [
@@ -478,6 +566,14 @@ return [
             [
                 'level' => ['level', LogLevel::class],
                 'text' => ['text', 'str'],
+            ],
+            null,
+        ],
+        'json_find' => [
+            static fn (?object $on, array $given): mixed => Mullama::jsonFind(...$given),
+            [
+                'json' => ['json', 'json'],
+                'pointer' => ['pointer', 'str'],
             ],
             null,
         ],
@@ -1247,6 +1343,80 @@ return [
             ],
             null,
         ],
+        'engine_open' => [
+            static fn (?object $on, array $given): mixed => new Engine(...$given),
+            [
+                'path' => ['path', 'str'],
+                'options' => 'engine_options',
+                'loading' => 'model_options',
+                'progress' => ['progress', 'callback'],
+            ],
+            null,
+        ],
+        'engine_get_info' => [
+            static fn (?object $on, array $given): mixed => $on->info(...$given),
+            [
+            ],
+            null,
+        ],
+        'engine_warnings' => [
+            static fn (?object $on, array $given): mixed => $on->warnings(...$given),
+            [
+            ],
+            null,
+        ],
+        'engine_request' => [
+            static fn (?object $on, array $given): mixed => $on->request(...$given),
+            [
+                'route' => ['route', 'str'],
+                'body' => ['body', 'json'],
+            ],
+            null,
+        ],
+        'engine_wait' => [
+            static fn (?object $on, array $given): mixed => $on->wait(...$given),
+            [
+                'wait_ms' => ['waitMs', 'i32'],
+            ],
+            null,
+        ],
+        'engine_wake' => [
+            static fn (?object $on, array $given): mixed => $on->wake(...$given),
+            [
+            ],
+            null,
+        ],
+        'engine_drain' => [
+            static fn (?object $on, array $given): mixed => $on->drain(...$given),
+            [
+                'wait_ms' => ['waitMs', 'i32'],
+            ],
+            null,
+        ],
+        'stream_next' => [
+            static fn (?object $on, array $given): mixed => $on->next(...$given),
+            [
+            ],
+            null,
+        ],
+        'stream_cancel' => [
+            static fn (?object $on, array $given): mixed => $on->cancel(...$given),
+            [
+            ],
+            null,
+        ],
+        'stream_id' => [
+            static fn (?object $on, array $given): mixed => $on->id(...$given),
+            [
+            ],
+            null,
+        ],
+        'stream_get_info' => [
+            static fn (?object $on, array $given): mixed => $on->info(...$given),
+            [
+            ],
+            null,
+        ],
         'log_close' => [
             static fn (?object $on, array $given): mixed => $on->close(...$given),
             [
@@ -1272,6 +1442,18 @@ return [
             null,
         ],
         'generation_close' => [
+            static fn (?object $on, array $given): mixed => $on->close(...$given),
+            [
+            ],
+            null,
+        ],
+        'engine_close' => [
+            static fn (?object $on, array $given): mixed => $on->close(...$given),
+            [
+            ],
+            null,
+        ],
+        'stream_close' => [
             static fn (?object $on, array $given): mixed => $on->close(...$given),
             [
             ],

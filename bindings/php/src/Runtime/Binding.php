@@ -53,4 +53,21 @@ abstract class Binding
             yield (int) \max(0, \min(self::SLICE_MS, $left));
         } while (\hrtime(true) / 1e9 < $end);
     }
+
+    /**
+     * Times for one C call after the other that waits for something, until `$waitMs` are over (negative: without an
+     * end) or a call came back before its own time was.
+     *
+     * @return \Generator<int, int>
+     */
+    public static function waits(int $waitMs): \Generator
+    {
+        foreach (self::slices($waitMs < 0 ? null : $waitMs / 1000) as $milliseconds) {
+            $start = \hrtime(true);
+            yield $milliseconds;
+            if (\hrtime(true) - $start < 1_000_000 * $milliseconds) {
+                return;
+            }
+        }
+    }
 }

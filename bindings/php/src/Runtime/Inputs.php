@@ -151,9 +151,11 @@ trait Inputs
 
     public static function fromJson(mixed $value, string $name): string
     {
-        if (\is_string($value)) {
-            return $value;
-        }
+        return \is_string($value) ? $value : self::asJson($value, $name);
+    }
+
+    public static function asJson(mixed $value, string $name): string
+    {
         $flags = \JSON_UNESCAPED_UNICODE | \JSON_UNESCAPED_SLASHES | \JSON_PRESERVE_ZERO_FRACTION;
         try {
             return \json_encode($value, $flags | \JSON_THROW_ON_ERROR);

@@ -901,8 +901,9 @@ final class Context extends Handle
      * @param list<string> $order Order of the steps by name, each at most once; empty: llama.cpp's, which is penalties,
      *     dry, top_n_sigma, top_k, typical_p, tail_free, top_p, min_p, xtc, temperature. Further: infill. A name left
      *     out is a step left out.
-     * @param mixed $tools Tool definitions, a list in the form of the OpenAI API. A string is JSON text; anything else
-     *     is written as JSON.
+     * @param mixed $tools Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for
+     *     them is replaced by one that has; another one is refused with UNSUPPORTED. A string is JSON text; anything
+     *     else is written as JSON.
      * @param ToolChoice|int $toolChoice Whether the model should call tools.
      * @param bool $parallelToolCalls Allow several tool calls in one answer.
      * @param ?string $chatTemplate Jinja source to use in place of the model's own template.
@@ -1121,8 +1122,9 @@ final class Context extends Handle
      * @param list<string> $order Order of the steps by name, each at most once; empty: llama.cpp's, which is penalties,
      *     dry, top_n_sigma, top_k, typical_p, tail_free, top_p, min_p, xtc, temperature. Further: infill. A name left
      *     out is a step left out.
-     * @param mixed $tools Tool definitions, a list in the form of the OpenAI API. A string is JSON text; anything else
-     *     is written as JSON.
+     * @param mixed $tools Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for
+     *     them is replaced by one that has; another one is refused with UNSUPPORTED. A string is JSON text; anything
+     *     else is written as JSON.
      * @param ToolChoice|int $toolChoice Whether the model should call tools.
      * @param bool $parallelToolCalls Allow several tool calls in one answer.
      * @param ?string $chatTemplate Jinja source to use in place of the model's own template.
@@ -1258,8 +1260,9 @@ final class Context extends Handle
      * @param list<string> $order Order of the steps by name, each at most once; empty: llama.cpp's, which is penalties,
      *     dry, top_n_sigma, top_k, typical_p, tail_free, top_p, min_p, xtc, temperature. Further: infill. A name left
      *     out is a step left out.
-     * @param mixed $tools Tool definitions, a list in the form of the OpenAI API. A string is JSON text; anything else
-     *     is written as JSON.
+     * @param mixed $tools Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for
+     *     them is replaced by one that has; another one is refused with UNSUPPORTED. A string is JSON text; anything
+     *     else is written as JSON.
      * @param ToolChoice|int $toolChoice Whether the model should call tools.
      * @param bool $parallelToolCalls Allow several tool calls in one answer.
      * @param ?string $chatTemplate Jinja source to use in place of the model's own template.

@@ -48,7 +48,7 @@ enum ErrorCode: int
     /** Memory could not be allocated. */
     case OutOfMemory = 3001;
 
-    /** Another thread is using this object. */
+    /** Another thread is using this object, or the queue of an engine is full. */
     case Busy = 3002;
 
     /** The tokens do not fit into the context. */
@@ -83,4 +83,7 @@ enum ErrorCode: int
 
     /** The call was cancelled. */
     case Cancelled = 9001;
+
+    /** The time that the caller gave is over. */
+    case Deadline = 9002;
 }

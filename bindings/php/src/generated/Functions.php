@@ -20,6 +20,7 @@ final class Functions
     public readonly CData $modelMetadataCount;
     public readonly CData $contextNCtx;
     public readonly CData $contextNOutputs;
+    public readonly CData $streamId;
 
     public function __construct(\FFI $ffi)
     {
@@ -27,5 +28,6 @@ final class Functions
         $this->modelMetadataCount = $ffi->mullama_model_metadata_count;
         $this->contextNCtx = $ffi->mullama_context_n_ctx;
         $this->contextNOutputs = $ffi->mullama_context_n_outputs;
+        $this->streamId = $ffi->mullama_stream_id;
     }
 }

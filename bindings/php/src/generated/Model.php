@@ -584,8 +584,9 @@ final class Model extends Handle
      *
      * @param mixed $messages A list of {role, content, ...} objects in the form of the OpenAI API; content is a text or
      *     a list of text parts. A string is JSON text; anything else is written as JSON.
-     * @param mixed $tools Tool definitions, a list in the form of the OpenAI API. A string is JSON text; anything else
-     *     is written as JSON.
+     * @param mixed $tools Tool definitions, a list in the form of the OpenAI API. A ChatML template without a place for
+     *     them is replaced by one that has; another one is refused with UNSUPPORTED. A string is JSON text; anything
+     *     else is written as JSON.
      * @param ToolChoice|int $toolChoice Whether the model should call tools.
      * @param bool $parallelToolCalls Allow several tool calls in one answer.
      * @param ?string $chatTemplate Jinja source to use in place of the model's own template.
@@ -594,7 +595,7 @@ final class Model extends Handle
      * @param bool $addGenerationPrompt End the prompt with the start of the assistant's turn.
      * @param bool $enableThinking Let models that can think do so; others ignore it.
      * @return mixed An object with prompt, stops, generation_prompt and supports_thinking. Objects come as arrays.
-     * @throws ArgumentException Closed, InvalidJson, InvalidUtf8.
+     * @throws ArgumentException Closed, InvalidJson, InvalidUtf8, Unsupported.
      * @throws VocabularyException NoVocabulary, NoTemplate, TemplateFailed.
      */
     public function applyChatTemplate(

@@ -180,6 +180,33 @@ final class Mullama
     }
 
     /**
+     * A part of a JSON text, for programs without a JSON library of their own: `/choices/0/message/content`. A text is
+     * given as it is, without quotes and escapes; anything else as JSON.
+     *
+     * @param mixed $json The text. A string is JSON text; anything else is written as JSON.
+     * @param string $pointer Where the part is (RFC 6901): names and places, a slash before each; `~1` stands for a
+     *     slash in a name, `~0` for a tilde. Empty: the whole.
+     * @return ?string The part; none where there is nothing, or null.
+     * @throws ArgumentException InvalidUtf8, InvalidJson.
+     */
+    public static function jsonFind(mixed $json, string $pointer): ?string
+    {
+        $ffi = Native::ffi();
+        $json = Native::fromJson($json, 'json');
+        $out = clone Native::$pointer;
+        $outLen = clone Native::$size;
+        $err = clone Native::$error;
+        $code = $ffi->mullama_json_find($json, \strlen($json), $pointer, \strlen($pointer), $out, $outLen, $err);
+        if ($code !== 0) {
+            throw Native::failure($code, $err);
+        }
+        $found = $out[0] === null ? null : Native::text($out[0], $outLen[0]);
+        Native::$ffi->mullama_free($out[0]);
+
+        return $found;
+    }
+
+    /**
      * The numbers of a preset, to be passed on as options.
      *
      * @param SamplerPreset|int $preset The preset.

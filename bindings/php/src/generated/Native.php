@@ -88,6 +88,8 @@ final class Native extends Binding
         void mullama_log_cancel(size_t log);
         int32_t mullama_set_log_level(mullama_log_level level, mullama_error **err);
         int32_t mullama_log_message(mullama_log_level level, const void *text, size_t text_len, mullama_error **err);
+        int32_t mullama_json_find(const void *json, size_t json_len, const void *pointer, size_t pointer_len, const void
+            **out, size_t *out_len, mullama_error **err);
         void mullama_log_close(size_t log);
         void mullama_log_free(size_t log);
 
@@ -549,6 +551,111 @@ final class Native extends Binding
         int32_t mullama_generation_finish(size_t generation, mullama_token_event *out, mullama_error **err);
         void mullama_generation_close(size_t generation);
         void mullama_generation_free(size_t generation);
+
+        /* engine */
+        typedef int32_t mullama_engine_mode;
+        typedef int32_t mullama_engine_state;
+        typedef int32_t mullama_full_buffer;
+        typedef int32_t mullama_reasoning_format;
+        typedef int32_t mullama_stream_state;
+        typedef struct mullama_engine_info {
+            uint32_t struct_size;
+            mullama_engine_state state;
+            mullama_engine_mode mode;
+            int32_t n_ctx;
+            int32_t n_slots;
+            int32_t n_running;
+            int32_t n_queued;
+            int32_t n_streams;
+        } mullama_engine_info;
+        typedef struct mullama_stream_event {
+            uint32_t struct_size;
+            const void *data;
+            size_t data_len;
+            int32_t whole;
+        } mullama_stream_event;
+        typedef struct mullama_stream_info {
+            uint32_t struct_size;
+            mullama_stream_state state;
+            int32_t n_buffered;
+            int32_t paused;
+        } mullama_stream_info;
+        typedef struct mullama_engine_options {
+            uint32_t struct_size;
+            mullama_engine_mode mode;
+            uint32_t n_ctx;
+            uint32_t n_slots;
+            uint32_t n_batch;
+            uint32_t n_ubatch;
+            uint32_t prefill_chunk;
+            int32_t n_threads;
+            int32_t n_threads_batch;
+            mullama_kv_type type_k;
+            mullama_kv_type type_v;
+            int32_t unified_kv;
+            int32_t full_swa;
+            mullama_flash_attention flash_attention;
+            int32_t offload_kv;
+            int32_t offload_ops;
+            mullama_rope_scaling rope_scaling;
+            float rope_freq_base;
+            float rope_freq_scale;
+            uint32_t prompt_cache;
+            int32_t context_shift;
+            mullama_pooling pooling;
+            const void *lora;
+            size_t lora_len;
+            const void *lora_scales;
+            size_t lora_scales_len;
+            const void *control_vectors;
+            size_t control_vectors_len;
+            const void *control_vector_scales;
+            size_t control_vector_scales_len;
+            int32_t control_vector_first;
+            int32_t control_vector_last;
+            const void *draft_model;
+            size_t draft_model_len;
+            int32_t draft_max;
+            int32_t draft_min;
+            float draft_p_min;
+            const void *projector;
+            size_t projector_len;
+            const void *chat_template;
+            size_t chat_template_len;
+            const void *template_arguments;
+            size_t template_arguments_len;
+            mullama_reasoning_format reasoning;
+            int32_t thinking;
+            int32_t reasoning_budget;
+            uint32_t seed;
+            uint32_t max_queued;
+            uint32_t max_buffered;
+            mullama_full_buffer full_buffer;
+        } mullama_engine_options;
+        void mullama_engine_info_init(mullama_engine_info *out, size_t struct_size);
+        void mullama_stream_event_init(mullama_stream_event *out, size_t struct_size);
+        void mullama_stream_info_init(mullama_stream_info *out, size_t struct_size);
+        void mullama_engine_options_init(mullama_engine_options *out, size_t struct_size);
+        int32_t mullama_engine_open(const void *path, size_t path_len, const mullama_engine_options *options, const
+            mullama_model_options *loading, mullama_load_progress progress, void *progress_user, size_t *out,
+            mullama_error **err);
+        int32_t mullama_engine_get_info(size_t engine, mullama_engine_info *out, mullama_error **err);
+        int32_t mullama_engine_warnings(size_t engine, const void **out, size_t *out_len, mullama_error **err);
+        int32_t mullama_engine_request(size_t engine, const void *route, size_t route_len, const void *body, size_t
+            body_len, size_t *out, mullama_error **err);
+        int32_t mullama_engine_wait(size_t engine, int32_t wait_ms, const int32_t **out, size_t *out_len, mullama_error
+            **err);
+        void mullama_engine_wake(size_t engine);
+        int32_t mullama_engine_drain(size_t engine, int32_t wait_ms, int32_t *out, mullama_error **err);
+        int32_t mullama_stream_next(size_t stream, int32_t timeout_ms, mullama_stream_event *out, int32_t *out_status,
+            mullama_error **err);
+        void mullama_stream_cancel(size_t stream);
+        int32_t mullama_stream_id(size_t stream);
+        int32_t mullama_stream_get_info(size_t stream, mullama_stream_info *out, mullama_error **err);
+        void mullama_engine_close(size_t engine);
+        void mullama_engine_free(size_t engine);
+        void mullama_stream_close(size_t stream);
+        void mullama_stream_free(size_t stream);
         C;
 
     public static \FFI $ffi;
@@ -585,6 +692,10 @@ final class Native extends Binding
     public static CData $tokenEvent;
     public static CData $generationResult;
     public static CData $generateOptions;
+    public static CData $engineInfo;
+    public static CData $streamEvent;
+    public static CData $streamInfo;
+    public static CData $engineOptions;
     public static CData $loadProgress;
 
     public static function ffi(): \FFI
@@ -643,6 +754,14 @@ final class Native extends Binding
         $ffi->mullama_generation_result_init(self::$generationResult, \FFI::sizeof(self::$generationResult));
         self::$generateOptions = $ffi->new('mullama_generate_options[1]');
         $ffi->mullama_generate_options_init(self::$generateOptions, \FFI::sizeof(self::$generateOptions));
+        self::$engineInfo = $ffi->new('mullama_engine_info[1]');
+        $ffi->mullama_engine_info_init(self::$engineInfo, \FFI::sizeof(self::$engineInfo));
+        self::$streamEvent = $ffi->new('mullama_stream_event[1]');
+        $ffi->mullama_stream_event_init(self::$streamEvent, \FFI::sizeof(self::$streamEvent));
+        self::$streamInfo = $ffi->new('mullama_stream_info[1]');
+        $ffi->mullama_stream_info_init(self::$streamInfo, \FFI::sizeof(self::$streamInfo));
+        self::$engineOptions = $ffi->new('mullama_engine_options[1]');
+        $ffi->mullama_engine_options_init(self::$engineOptions, \FFI::sizeof(self::$engineOptions));
         self::$loadProgress = $ffi->new('mullama_load_progress[1]');
         self::$loadProgress[0] = static function (float $fraction, mixed $user): int {
             return Callback::ask($fraction);

@@ -341,4 +341,124 @@ final class Options
 
         return $options;
     }
+
+    /**
+     * How to open an engine.
+     *
+     * @param list<CData> $keep
+     */
+    public static function engineOptions(
+        array &$keep,
+        EngineMode|int $mode,
+        int $nCtx,
+        int $nSlots,
+        int $nBatch,
+        int $nUbatch,
+        int $prefillChunk,
+        int $nThreads,
+        int $nThreadsBatch,
+        KvType|int $typeK,
+        KvType|int $typeV,
+        bool $unifiedKv,
+        bool $fullSwa,
+        FlashAttention|int $flashAttention,
+        bool $offloadKv,
+        bool $offloadOps,
+        RopeScaling|int $ropeScaling,
+        float $ropeFreqBase,
+        float $ropeFreqScale,
+        int $promptCache,
+        bool $contextShift,
+        Pooling|int $pooling,
+        array $lora,
+        array|Floats $loraScales,
+        array $controlVectors,
+        array|Floats $controlVectorScales,
+        ?int $controlVectorFirst,
+        ?int $controlVectorLast,
+        ?string $draftModel,
+        int $draftMax,
+        int $draftMin,
+        float $draftPMin,
+        ?string $projector,
+        ?string $chatTemplate,
+        mixed $templateArguments,
+        ReasoningFormat|int $reasoning,
+        bool $thinking,
+        ?int $reasoningBudget,
+        ?int $seed,
+        int $maxQueued,
+        int $maxBuffered,
+        FullBuffer|int $fullBuffer,
+    ): CData {
+        $options = clone Native::$engineOptions;
+        $c = $options[0];
+        $c->mode = Native::enum($mode, 'mode');
+        $c->n_ctx = Native::u32($nCtx, 'nCtx');
+        $c->n_slots = Native::u32($nSlots, 'nSlots');
+        $c->n_batch = Native::u32($nBatch, 'nBatch');
+        $c->n_ubatch = Native::u32($nUbatch, 'nUbatch');
+        $c->prefill_chunk = Native::u32($prefillChunk, 'prefillChunk');
+        $c->n_threads = Native::i32($nThreads, 'nThreads');
+        $c->n_threads_batch = Native::i32($nThreadsBatch, 'nThreadsBatch');
+        $c->type_k = Native::enum($typeK, 'typeK');
+        $c->type_v = Native::enum($typeV, 'typeV');
+        $c->unified_kv = (int) $unifiedKv;
+        $c->full_swa = (int) $fullSwa;
+        $c->flash_attention = Native::enum($flashAttention, 'flashAttention');
+        $c->offload_kv = (int) $offloadKv;
+        $c->offload_ops = (int) $offloadOps;
+        $c->rope_scaling = Native::enum($ropeScaling, 'ropeScaling');
+        $c->rope_freq_base = $ropeFreqBase;
+        $c->rope_freq_scale = $ropeFreqScale;
+        $c->prompt_cache = Native::u32($promptCache, 'promptCache');
+        $c->context_shift = (int) $contextShift;
+        $c->pooling = Native::enum($pooling, 'pooling');
+        $c->lora = Native::keep($keep, Native::fromTexts($lora, 'lora'));
+        $c->lora_len = \count($lora);
+        $c->lora_scales = Native::keep($keep, Native::fromFloats($loraScales, 'loraScales'));
+        $c->lora_scales_len = \count($loraScales);
+        $c->control_vectors = Native::keep($keep, Native::fromTexts($controlVectors, 'controlVectors'));
+        $c->control_vectors_len = \count($controlVectors);
+        $c->control_vector_scales = Native::keep(
+            $keep,
+            Native::fromFloats($controlVectorScales, 'controlVectorScales'),
+        );
+        $c->control_vector_scales_len = \count($controlVectorScales);
+        $c->control_vector_first = $controlVectorFirst === null
+            ? -1
+            : Native::i32($controlVectorFirst, 'controlVectorFirst');
+        $c->control_vector_last = $controlVectorLast === null
+            ? -1
+            : Native::i32($controlVectorLast, 'controlVectorLast');
+        if ($draftModel !== null) {
+            $c->draft_model = Native::keep($keep, $draftModel);
+            $c->draft_model_len = \strlen($draftModel);
+        }
+        $c->draft_max = Native::i32($draftMax, 'draftMax');
+        $c->draft_min = Native::i32($draftMin, 'draftMin');
+        $c->draft_p_min = $draftPMin;
+        if ($projector !== null) {
+            $c->projector = Native::keep($keep, $projector);
+            $c->projector_len = \strlen($projector);
+        }
+        if ($chatTemplate !== null) {
+            $c->chat_template = Native::keep($keep, $chatTemplate);
+            $c->chat_template_len = \strlen($chatTemplate);
+        }
+        if ($templateArguments !== null) {
+            $templateArguments = Native::fromJson($templateArguments, 'templateArguments');
+            $c->template_arguments = Native::keep($keep, $templateArguments);
+            $c->template_arguments_len = \strlen($templateArguments);
+        }
+        $c->reasoning = Native::enum($reasoning, 'reasoning');
+        $c->thinking = (int) $thinking;
+        $c->reasoning_budget = $reasoningBudget === null ? -1 : Native::i32($reasoningBudget, 'reasoningBudget');
+        $c->seed = $seed === null ? 4294967295 : Native::u32($seed, 'seed');
+        $c->max_queued = Native::u32($maxQueued, 'maxQueued');
+        $c->max_buffered = Native::u32($maxBuffered, 'maxBuffered');
+        $c->full_buffer = Native::enum($fullBuffer, 'fullBuffer');
+
+        return $options;
+    }
 }

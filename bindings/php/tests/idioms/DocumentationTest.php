@@ -45,7 +45,7 @@ final class DocumentationTest extends TestCase
     /** @return \Generator<string, array{class-string}> */
     public function classes(): \Generator
     {
-        $internal = ['Functions', 'Native', 'Options'];
+        $internal = ['Functions', 'Native', 'Options', 'Requests'];
         foreach (\glob(__DIR__ . '/../../src/{,generated/}*.php', \GLOB_BRACE) as $file) {
             $name = \basename($file, '.php');
             if (!\in_array($name, $internal, true)) {

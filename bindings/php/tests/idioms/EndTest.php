@@ -18,6 +18,19 @@ final class EndTest extends TestCase
         $pieces = $context->stream('the', maxTokens: -1, overflow: Mullama\Overflow::Shift, ignoreEos: true);
 
         PHP;
+    private const ENGINE = <<<'PHP'
+        $engine = new Mullama\Engine(
+            $path,
+            nCtx: 4096,
+            nSlots: 2,
+            nThreads: $threads ?? 1,
+            contextShift: true,
+            kvOverrides: ['llama.context_length=int:4096'],
+        );
+        $body = ['prompt' => 'the', 'max_tokens' => -1, 'ignore_eos' => true, 'stream' => true];
+        $events = $engine->request('completions', $body);
+
+        PHP;
 
     /** @dataProvider endings */
     public function testTheProcessEndsAsAsked(int $expected, string $code, string $message = ''): void
@@ -35,6 +48,7 @@ final class EndTest extends TestCase
         $loop = fn (string $end): string => self::RUNNING . "foreach (\$pieces as \$piece) { echo 'begun '; $end }";
         $load = fn (string $end): string => "\$progress = function (float \$part): void { echo 'begun '; $end };"
             . 'new Mullama\Model($path, progress: $progress);';
+        $stream = fn (string $end): string => self::ENGINE . "foreach (\$events as \$event) { echo 'begun '; $end }";
         $twice = 'eval("function twice() {} function twice() {}");';
 
         return [
@@ -50,6 +64,40 @@ final class EndTest extends TestCase
             'an error in a loop' => [255, $loop('throw new DomainException("out");'), 'DomainException: out'],
             'a fatal error in a loop' => [255, $loop($twice), 'Cannot redeclare twice()'],
             'a fatal error in a callback' => [255, $load($twice), 'Cannot redeclare twice()'],
+            'exit in a loop over a stream of an engine' => [12, $stream('exit(12);')],
+            'exit with requests that nobody reads' => [13, '$threads = 2;' . $stream(<<<'PHP'
+                $others = [$engine->request('completions', $body), $engine->request('completions', $body)];
+                exit(13);
+                PHP)],
+            'exit with an engine in static properties' => [14, self::ENGINE . <<<'PHP'
+                final class Kept { public static array $objects = []; }
+                Kept::$objects = [$engine, $events, &Kept::$objects];
+                echo 'begun ';
+                exit($events->next() === null ? 1 : 14);
+                PHP],
+            'exit in a loop over pieces of an answer' => [15, self::ENGINE . <<<'PHP'
+                $pieces = $engine->streamComplete('the', maxTokens: -1, ignoreEos: true);
+                foreach ($pieces as $piece) {
+                    echo 'begun ';
+                    exit(15);
+                }
+                PHP],
+            'exit in a function that the model calls' => [16, self::ENGINE . <<<'PHP'
+                $engine->chat(
+                    [['role' => 'user', 'content' => 'the']],
+                    tools: [#[Mullama\Tool('end')] function (bool $now): never { echo 'begun '; exit(16); }],
+                    toolChoice: 'required',
+                    parallelToolCalls: false,
+                    maxTokens: 200,
+                    temperature: 0,
+                );
+                PHP],
+            'an error in a loop over a stream' => [
+                255,
+                $stream('throw new DomainException("out");'),
+                'DomainException: out',
+            ],
+            'a fatal error in a loop over a stream' => [255, $stream($twice), 'Cannot redeclare twice()'],
             'objects in static properties, used at the very end' => [11, self::RUNNING . <<<'PHP'
                 final class Kept { public static array $objects = []; }
                 Kept::$objects = ['pieces' => $pieces, 'model' => $model, 'self' => &Kept::$objects];
@@ -94,6 +142,25 @@ final class EndTest extends TestCase
     {
         $handler = 'pcntl_async_signals(true); pcntl_signal(SIGINT, function (): never { exit(130); });';
         self::interrupt(self::program($handler . self::RUNNING . "foreach (\$pieces as \$piece) { echo 'x'; }"), 130);
+    }
+
+    /** @requires extension pcntl */
+    public function testCtrlCEndsTheProcessWithAnEngine(): void
+    {
+        self::interrupt(self::program(self::ENGINE . "foreach (\$events as \$event) { echo 'x'; }"), -\SIGINT);
+    }
+
+    /** @requires extension pcntl */
+    public function testAHandlerOfCtrlCRunsWhileAnEngineAnswers(): void
+    {
+        $program = self::program(self::ENGINE . <<<'PHP'
+            pcntl_async_signals(true);
+            pcntl_signal(SIGINT, function (): never { exit(132); });
+            $answer = $engine->request('completions', ['stream' => false] + $body);
+            echo 'x';
+            $answer->next();
+            PHP);
+        self::interrupt($program, 132);
     }
 
     /** @requires extension pcntl */

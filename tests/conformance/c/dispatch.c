@@ -157,6 +157,42 @@ static const names overflow_names[] = {
     {NULL, 0},
 };
 
+static const names engine_mode_names[] = {
+    {"generate", MULLAMA_ENGINE_MODE_GENERATE},
+    {"embed", MULLAMA_ENGINE_MODE_EMBED},
+    {"rerank", MULLAMA_ENGINE_MODE_RERANK},
+    {NULL, 0},
+};
+
+static const names engine_state_names[] = {
+    {"ready", MULLAMA_ENGINE_STATE_READY},
+    {"draining", MULLAMA_ENGINE_STATE_DRAINING},
+    {"failed", MULLAMA_ENGINE_STATE_FAILED},
+    {NULL, 0},
+};
+
+static const names full_buffer_names[] = {
+    {"wait", MULLAMA_FULL_BUFFER_WAIT},
+    {"cancel", MULLAMA_FULL_BUFFER_CANCEL},
+    {NULL, 0},
+};
+
+static const names reasoning_format_names[] = {
+    {"content", MULLAMA_REASONING_FORMAT_CONTENT},
+    {"separate", MULLAMA_REASONING_FORMAT_SEPARATE},
+    {NULL, 0},
+};
+
+static const names stream_state_names[] = {
+    {"queued", MULLAMA_STREAM_STATE_QUEUED},
+    {"prefill", MULLAMA_STREAM_STATE_PREFILL},
+    {"generating", MULLAMA_STREAM_STATE_GENERATING},
+    {"finished", MULLAMA_STREAM_STATE_FINISHED},
+    {"cancelled", MULLAMA_STREAM_STATE_CANCELLED},
+    {"failed", MULLAMA_STREAM_STATE_FAILED},
+    {NULL, 0},
+};
+
 static const names status_names[] = {
     {"waiting", MULLAMA_STATUS_WAITING},
     {"item", MULLAMA_STATUS_ITEM},
@@ -572,6 +608,157 @@ static const mullama_generate_options *read_generate_options(const value *from) 
     return to;
 }
 
+static const mullama_engine_options *read_engine_options(const value *from) {
+    if (!is_given(from)) return NULL;
+    mullama_engine_options *const to = take(sizeof *to);
+    mullama_engine_options_init(to, sizeof *to);
+    const value *field;
+    if ((field = given(from, "mode"))) {
+        to->mode = as_enum(field, engine_mode_names, MULLAMA_ENGINE_MODE_GENERATE);
+    }
+    if ((field = given(from, "n_ctx"))) {
+        to->n_ctx = as_u32(field, 4096u);
+    }
+    if ((field = given(from, "n_slots"))) {
+        to->n_slots = as_u32(field, 4u);
+    }
+    if ((field = given(from, "n_batch"))) {
+        to->n_batch = as_u32(field, 512u);
+    }
+    if ((field = given(from, "n_ubatch"))) {
+        to->n_ubatch = as_u32(field, 512u);
+    }
+    if ((field = given(from, "prefill_chunk"))) {
+        to->prefill_chunk = as_u32(field, 128u);
+    }
+    if ((field = given(from, "n_threads"))) {
+        to->n_threads = as_i32(field, 0);
+    }
+    if ((field = given(from, "n_threads_batch"))) {
+        to->n_threads_batch = as_i32(field, 0);
+    }
+    if ((field = given(from, "type_k"))) {
+        to->type_k = as_enum(field, kv_type_names, MULLAMA_KV_TYPE_F16);
+    }
+    if ((field = given(from, "type_v"))) {
+        to->type_v = as_enum(field, kv_type_names, MULLAMA_KV_TYPE_F16);
+    }
+    if ((field = given(from, "unified_kv"))) {
+        to->unified_kv = as_i32(field, 0);
+    }
+    if ((field = given(from, "full_swa"))) {
+        to->full_swa = as_i32(field, 0);
+    }
+    if ((field = given(from, "flash_attention"))) {
+        to->flash_attention = as_enum(field, flash_attention_names, MULLAMA_FLASH_ATTENTION_AUTO);
+    }
+    if ((field = given(from, "offload_kv"))) {
+        to->offload_kv = as_i32(field, 1);
+    }
+    if ((field = given(from, "offload_ops"))) {
+        to->offload_ops = as_i32(field, 1);
+    }
+    if ((field = given(from, "rope_scaling"))) {
+        to->rope_scaling = as_enum(field, rope_scaling_names, MULLAMA_ROPE_SCALING_UNSPECIFIED);
+    }
+    if ((field = given(from, "rope_freq_base"))) {
+        to->rope_freq_base = as_f32(field, 0);
+    }
+    if ((field = given(from, "rope_freq_scale"))) {
+        to->rope_freq_scale = as_f32(field, 0);
+    }
+    if ((field = given(from, "prompt_cache"))) {
+        to->prompt_cache = as_u32(field, 0u);
+    }
+    if ((field = given(from, "context_shift"))) {
+        to->context_shift = as_i32(field, 0);
+    }
+    if ((field = given(from, "pooling"))) {
+        to->pooling = as_enum(field, pooling_names, MULLAMA_POOLING_UNSPECIFIED);
+    }
+    if ((field = given(from, "lora"))) {
+        size_t given_len = 0;
+        const mullama_str *const given_ = as_texts(field, &given_len);
+        to->lora = given_;
+        to->lora_len = given_len;
+    }
+    if ((field = given(from, "lora_scales"))) {
+        size_t given_len = 0;
+        const float *const given_ = as_floats(field, &given_len);
+        to->lora_scales = given_;
+        to->lora_scales_len = given_len;
+    }
+    if ((field = given(from, "control_vectors"))) {
+        size_t given_len = 0;
+        const mullama_str *const given_ = as_texts(field, &given_len);
+        to->control_vectors = given_;
+        to->control_vectors_len = given_len;
+    }
+    if ((field = given(from, "control_vector_scales"))) {
+        size_t given_len = 0;
+        const float *const given_ = as_floats(field, &given_len);
+        to->control_vector_scales = given_;
+        to->control_vector_scales_len = given_len;
+    }
+    if ((field = given(from, "control_vector_first"))) {
+        to->control_vector_first = as_i32(field, -1);
+    }
+    if ((field = given(from, "control_vector_last"))) {
+        to->control_vector_last = as_i32(field, -1);
+    }
+    if ((field = given(from, "draft_model"))) {
+        const mullama_str given_ = as_text(field);
+        to->draft_model = given_.data;
+        to->draft_model_len = given_.len;
+    }
+    if ((field = given(from, "draft_max"))) {
+        to->draft_max = as_i32(field, 16);
+    }
+    if ((field = given(from, "draft_min"))) {
+        to->draft_min = as_i32(field, 0);
+    }
+    if ((field = given(from, "draft_p_min"))) {
+        to->draft_p_min = as_f32(field, 0);
+    }
+    if ((field = given(from, "projector"))) {
+        const mullama_str given_ = as_text(field);
+        to->projector = given_.data;
+        to->projector_len = given_.len;
+    }
+    if ((field = given(from, "chat_template"))) {
+        const mullama_str given_ = as_text(field);
+        to->chat_template = given_.data;
+        to->chat_template_len = given_.len;
+    }
+    if ((field = given(from, "template_arguments"))) {
+        const mullama_str given_ = as_json_text(field);
+        to->template_arguments = given_.data;
+        to->template_arguments_len = given_.len;
+    }
+    if ((field = given(from, "reasoning"))) {
+        to->reasoning = as_enum(field, reasoning_format_names, MULLAMA_REASONING_FORMAT_SEPARATE);
+    }
+    if ((field = given(from, "thinking"))) {
+        to->thinking = as_i32(field, 1);
+    }
+    if ((field = given(from, "reasoning_budget"))) {
+        to->reasoning_budget = as_i32(field, -1);
+    }
+    if ((field = given(from, "seed"))) {
+        to->seed = as_u32(field, 4294967295u);
+    }
+    if ((field = given(from, "max_queued"))) {
+        to->max_queued = as_u32(field, 256u);
+    }
+    if ((field = given(from, "max_buffered"))) {
+        to->max_buffered = as_u32(field, 256u);
+    }
+    if ((field = given(from, "full_buffer"))) {
+        to->full_buffer = as_enum(field, full_buffer_names, MULLAMA_FULL_BUFFER_WAIT);
+    }
+    return to;
+}
+
 /* Results */
 
 static value *write_build_info(const mullama_build_info *from) {
@@ -739,6 +926,33 @@ static value *write_generation_result(const mullama_generation_result *from) {
     return to;
 }
 
+static value *write_engine_info(const mullama_engine_info *from) {
+    value *const to = of_map();
+    put(to, "state", of_enum(from->state, engine_state_names));
+    put(to, "mode", of_enum(from->mode, engine_mode_names));
+    put(to, "n_ctx", of_signed(from->n_ctx));
+    put(to, "n_slots", of_signed(from->n_slots));
+    put(to, "n_running", of_signed(from->n_running));
+    put(to, "n_queued", of_signed(from->n_queued));
+    put(to, "n_streams", of_signed(from->n_streams));
+    return to;
+}
+
+static value *write_stream_event(const mullama_stream_event *from) {
+    value *const to = of_map();
+    put(to, "data", of_json(from->data, from->data_len));
+    put(to, "whole", of_bool(from->whole));
+    return to;
+}
+
+static value *write_stream_info(const mullama_stream_info *from) {
+    value *const to = of_map();
+    put(to, "state", of_enum(from->state, stream_state_names));
+    put(to, "n_buffered", of_signed(from->n_buffered));
+    put(to, "paused", of_bool(from->paused));
+    return to;
+}
+
 /* Handles */
 
 static void free_log(void *pointer) {
@@ -759,6 +973,14 @@ static void free_sampler(void *pointer) {
 
 static void free_generation(void *pointer) {
     mullama_generation_free(pointer);
+}
+
+static void free_engine(void *pointer) {
+    mullama_engine_free(pointer);
+}
+
+static void free_stream(void *pointer) {
+    mullama_stream_free(pointer);
 }
 
 /* Callbacks */
@@ -869,6 +1091,18 @@ static void call_log_message(value *on, const value *args, outcome *outcome) {
     const mullama_str text_ = as_text(given(args, "text"));
     if (mullama_log_message(as_enum(given(args, "level"), log_level_names, 0), text_.data, text_.len, &outcome->error) != MULLAMA_OK) return;
     outcome->result = of_none();
+}
+
+static void call_json_find(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    const mullama_str json_ = as_json_text(given(args, "json"));
+    const mullama_str pointer_ = as_text(given(args, "pointer"));
+    const char *out = NULL;
+    size_t out_len = 0;
+    if (mullama_json_find(json_.data, json_.len, pointer_.data, pointer_.len, &out, &out_len, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = out ? of_text(out, out_len) : of_none();
+    mullama_free(out);
 }
 
 static void call_model_load(value *on, const value *args, outcome *outcome) {
@@ -1758,6 +1992,110 @@ static void call_generation_finish(value *on, const value *args, outcome *outcom
     outcome->result = write_token_event(&out);
 }
 
+static void call_engine_open(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    const mullama_str path_ = as_text(given(args, "path"));
+    call_log progress_;
+    progress_.given = given(args, "progress");
+    progress_.count = 0;
+    mullama_engine *out = NULL;
+    if (mullama_engine_open(path_.data, path_.len, read_engine_options(given(args, "options")), read_model_options(given(args, "loading")), progress_.given ? on_load_progress : NULL, &progress_, &out, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = of_handle(out, "engine", free_engine);
+}
+
+static void call_engine_get_info(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    mullama_engine_info out;
+    mullama_engine_info_init(&out, sizeof out);
+    if (mullama_engine_get_info((mullama_engine *)on->pointer, &out, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = write_engine_info(&out);
+}
+
+static void call_engine_warnings(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    const mullama_str *out = NULL;
+    size_t out_len = 0;
+    if (mullama_engine_warnings((mullama_engine *)on->pointer, &out, &out_len, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = of_texts(out, out_len);
+    mullama_free(out);
+}
+
+static void call_engine_request(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    const mullama_str route_ = as_text(given(args, "route"));
+    const mullama_str body_ = as_json_text(given(args, "body"));
+    mullama_stream *out = NULL;
+    if (mullama_engine_request((mullama_engine *)on->pointer, route_.data, route_.len, body_.data, body_.len, &out, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = of_handle(out, "stream", free_stream);
+}
+
+static void call_engine_wait(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    const int32_t *out = NULL;
+    size_t out_len = 0;
+    if (mullama_engine_wait((mullama_engine *)on->pointer, as_i32(given(args, "wait_ms"), -1), &out, &out_len, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = of_ints(out, out_len);
+    mullama_free(out);
+}
+
+static void call_engine_wake(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    mullama_engine_wake((mullama_engine *)on->pointer);
+    outcome->result = of_none();
+}
+
+static void call_engine_drain(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    int32_t out = 0;
+    if (mullama_engine_drain((mullama_engine *)on->pointer, as_i32(given(args, "wait_ms"), -1), &out, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = of_bool(out);
+}
+
+static void call_stream_next(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    mullama_stream_event item;
+    mullama_stream_event_init(&item, sizeof item);
+    int32_t status = MULLAMA_STATUS_WAITING;
+    if (mullama_stream_next((mullama_stream *)on->pointer, given_i32(args, "timeout_ms", -1), &item, &status, &outcome->error) != MULLAMA_OK) return;
+    outcome->status = status == MULLAMA_STATUS_ITEM ? "item" : status == MULLAMA_STATUS_WAITING ? "waiting" : "end";
+    outcome->result = status == MULLAMA_STATUS_ITEM ? write_stream_event(&item) : of_none();
+}
+
+static void call_stream_cancel(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    mullama_stream_cancel((mullama_stream *)on->pointer);
+    outcome->result = of_none();
+}
+
+static void call_stream_id(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    int32_t const out = mullama_stream_id((mullama_stream *)on->pointer);
+    if (!out && on->closed) {
+        outcome->closed = 1;
+        return;
+    }
+    outcome->result = of_signed(out);
+}
+
+static void call_stream_get_info(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    mullama_stream_info out;
+    mullama_stream_info_init(&out, sizeof out);
+    if (mullama_stream_get_info((mullama_stream *)on->pointer, &out, &outcome->error) != MULLAMA_OK) return;
+    outcome->result = write_stream_info(&out);
+}
+
 static void call_log_close(value *on, const value *args, outcome *outcome) {
     (void)on;
     (void)args;
@@ -1794,6 +2132,22 @@ static void call_generation_close(value *on, const value *args, outcome *outcome
     (void)on;
     (void)args;
     mullama_generation_close((mullama_generation *)on->pointer);
+    on->closed = 1;
+    outcome->result = of_none();
+}
+
+static void call_engine_close(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    mullama_engine_close((mullama_engine *)on->pointer);
+    on->closed = 1;
+    outcome->result = of_none();
+}
+
+static void call_stream_close(value *on, const value *args, outcome *outcome) {
+    (void)on;
+    (void)args;
+    mullama_stream_close((mullama_stream *)on->pointer);
     on->closed = 1;
     outcome->result = of_none();
 }
@@ -1842,6 +2196,7 @@ const caller callers[] = {
     {"log_cancel", "log", call_log_cancel},
     {"set_log_level", "", call_set_log_level},
     {"log_message", "", call_log_message},
+    {"json_find", "", call_json_find},
     {"model_load", "", call_model_load},
     {"model_get_info", "model", call_model_get_info},
     {"model_n_vocab", "model", call_model_n_vocab},
@@ -1946,10 +2301,23 @@ const caller callers[] = {
     {"generation_choose", "generation", call_generation_choose},
     {"generation_accept", "generation", call_generation_accept},
     {"generation_finish", "generation", call_generation_finish},
+    {"engine_open", "", call_engine_open},
+    {"engine_get_info", "engine", call_engine_get_info},
+    {"engine_warnings", "engine", call_engine_warnings},
+    {"engine_request", "engine", call_engine_request},
+    {"engine_wait", "engine", call_engine_wait},
+    {"engine_wake", "engine", call_engine_wake},
+    {"engine_drain", "engine", call_engine_drain},
+    {"stream_next", "stream", call_stream_next},
+    {"stream_cancel", "stream", call_stream_cancel},
+    {"stream_id", "stream", call_stream_id},
+    {"stream_get_info", "stream", call_stream_get_info},
     {"log_close", "log", call_log_close},
     {"model_close", "model", call_model_close},
     {"context_close", "context", call_context_close},
     {"sampler_close", "sampler", call_sampler_close},
     {"generation_close", "generation", call_generation_close},
+    {"engine_close", "engine", call_engine_close},
+    {"stream_close", "stream", call_stream_close},
 };
 const size_t n_callers = sizeof callers / sizeof *callers;

@@ -156,6 +156,42 @@ static const names overflow_names[] = {
     {"shift", static_cast<std::int64_t>(mullama::Overflow::shift)},
     {nullptr, 0},
 };
+
+static const names engine_mode_names[] = {
+    {"generate", static_cast<std::int64_t>(mullama::EngineMode::generate)},
+    {"embed", static_cast<std::int64_t>(mullama::EngineMode::embed)},
+    {"rerank", static_cast<std::int64_t>(mullama::EngineMode::rerank)},
+    {nullptr, 0},
+};
+
+static const names engine_state_names[] = {
+    {"ready", static_cast<std::int64_t>(mullama::EngineState::ready)},
+    {"draining", static_cast<std::int64_t>(mullama::EngineState::draining)},
+    {"failed", static_cast<std::int64_t>(mullama::EngineState::failed)},
+    {nullptr, 0},
+};
+
+static const names full_buffer_names[] = {
+    {"wait", static_cast<std::int64_t>(mullama::FullBuffer::wait)},
+    {"cancel", static_cast<std::int64_t>(mullama::FullBuffer::cancel)},
+    {nullptr, 0},
+};
+
+static const names reasoning_format_names[] = {
+    {"content", static_cast<std::int64_t>(mullama::ReasoningFormat::content)},
+    {"separate", static_cast<std::int64_t>(mullama::ReasoningFormat::separate)},
+    {nullptr, 0},
+};
+
+static const names stream_state_names[] = {
+    {"queued", static_cast<std::int64_t>(mullama::StreamState::queued)},
+    {"prefill", static_cast<std::int64_t>(mullama::StreamState::prefill)},
+    {"generating", static_cast<std::int64_t>(mullama::StreamState::generating)},
+    {"finished", static_cast<std::int64_t>(mullama::StreamState::finished)},
+    {"cancelled", static_cast<std::int64_t>(mullama::StreamState::cancelled)},
+    {"failed", static_cast<std::int64_t>(mullama::StreamState::failed)},
+    {nullptr, 0},
+};
 // Options
 
 template <class Options>
@@ -281,6 +317,51 @@ static void fill_generate_options(const value *from, Options &to) {
     if (const value *field = given(from, "overflow")) to.overflow = static_cast<mullama::Overflow>(as_enum(field, overflow_names, 0));
     if (const value *field = given(from, "n_keep")) to.n_keep = as_i32(field, 0);
     if (const value *field = given(from, "sequence")) to.sequence = as_i32(field, 0);
+}
+
+template <class Options>
+static void fill_engine_options(const value *from, Options &to) {
+    if (const value *field = given(from, "mode")) to.mode = static_cast<mullama::EngineMode>(as_enum(field, engine_mode_names, 0));
+    if (const value *field = given(from, "n_ctx")) to.n_ctx = as_u32(field, 0);
+    if (const value *field = given(from, "n_slots")) to.n_slots = as_u32(field, 0);
+    if (const value *field = given(from, "n_batch")) to.n_batch = as_u32(field, 0);
+    if (const value *field = given(from, "n_ubatch")) to.n_ubatch = as_u32(field, 0);
+    if (const value *field = given(from, "prefill_chunk")) to.prefill_chunk = as_u32(field, 0);
+    if (const value *field = given(from, "n_threads")) to.n_threads = as_i32(field, 0);
+    if (const value *field = given(from, "n_threads_batch")) to.n_threads_batch = as_i32(field, 0);
+    if (const value *field = given(from, "type_k")) to.type_k = static_cast<mullama::KvType>(as_enum(field, kv_type_names, 0));
+    if (const value *field = given(from, "type_v")) to.type_v = static_cast<mullama::KvType>(as_enum(field, kv_type_names, 0));
+    if (const value *field = given(from, "unified_kv")) to.unified_kv = as_i32(field, 0) != 0;
+    if (const value *field = given(from, "full_swa")) to.full_swa = as_i32(field, 0) != 0;
+    if (const value *field = given(from, "flash_attention")) to.flash_attention = static_cast<mullama::FlashAttention>(as_enum(field, flash_attention_names, 0));
+    if (const value *field = given(from, "offload_kv")) to.offload_kv = as_i32(field, 0) != 0;
+    if (const value *field = given(from, "offload_ops")) to.offload_ops = as_i32(field, 0) != 0;
+    if (const value *field = given(from, "rope_scaling")) to.rope_scaling = static_cast<mullama::RopeScaling>(as_enum(field, rope_scaling_names, 0));
+    if (const value *field = given(from, "rope_freq_base")) to.rope_freq_base = as_f32(field, 0);
+    if (const value *field = given(from, "rope_freq_scale")) to.rope_freq_scale = as_f32(field, 0);
+    if (const value *field = given(from, "prompt_cache")) to.prompt_cache = as_u32(field, 0);
+    if (const value *field = given(from, "context_shift")) to.context_shift = as_i32(field, 0) != 0;
+    if (const value *field = given(from, "pooling")) to.pooling = static_cast<mullama::Pooling>(as_enum(field, pooling_names, 0));
+    if (const value *field = given(from, "lora")) to.lora = texts(field);
+    if (const value *field = given(from, "lora_scales")) to.lora_scales = vector(floats(field));
+    if (const value *field = given(from, "control_vectors")) to.control_vectors = texts(field);
+    if (const value *field = given(from, "control_vector_scales")) to.control_vector_scales = vector(floats(field));
+    if (const value *field = given(from, "control_vector_first")) to.control_vector_first = as_i32(field, 0);
+    if (const value *field = given(from, "control_vector_last")) to.control_vector_last = as_i32(field, 0);
+    if (const value *field = given(from, "draft_model")) to.draft_model = std::string(text(field));
+    if (const value *field = given(from, "draft_max")) to.draft_max = as_i32(field, 0);
+    if (const value *field = given(from, "draft_min")) to.draft_min = as_i32(field, 0);
+    if (const value *field = given(from, "draft_p_min")) to.draft_p_min = as_f32(field, 0);
+    if (const value *field = given(from, "projector")) to.projector = std::string(text(field));
+    if (const value *field = given(from, "chat_template")) to.chat_template = std::string(text(field));
+    if (const value *field = given(from, "template_arguments")) to.template_arguments = std::string(json_text(field));
+    if (const value *field = given(from, "reasoning")) to.reasoning = static_cast<mullama::ReasoningFormat>(as_enum(field, reasoning_format_names, 0));
+    if (const value *field = given(from, "thinking")) to.thinking = as_i32(field, 0) != 0;
+    if (const value *field = given(from, "reasoning_budget")) to.reasoning_budget = as_i32(field, 0);
+    if (const value *field = given(from, "seed")) to.seed = as_u32(field, 0);
+    if (const value *field = given(from, "max_queued")) to.max_queued = as_u32(field, 0);
+    if (const value *field = given(from, "max_buffered")) to.max_buffered = as_u32(field, 0);
+    if (const value *field = given(from, "full_buffer")) to.full_buffer = static_cast<mullama::FullBuffer>(as_enum(field, full_buffer_names, 0));
 }
 
 // Results
@@ -450,6 +531,33 @@ static value *of(const mullama::GenerationResult &from) {
     return to;
 }
 
+static value *of(const mullama::EngineInfo &from) {
+    value *const to = of_map();
+    put(to, "state", of(from.state));
+    put(to, "mode", of(from.mode));
+    put(to, "n_ctx", of(from.n_ctx));
+    put(to, "n_slots", of(from.n_slots));
+    put(to, "n_running", of(from.n_running));
+    put(to, "n_queued", of(from.n_queued));
+    put(to, "n_streams", of(from.n_streams));
+    return to;
+}
+
+static value *of(const mullama::StreamEvent &from) {
+    value *const to = of_map();
+    put(to, "data", of_json_text(from.data));
+    put(to, "whole", of(from.whole));
+    return to;
+}
+
+static value *of(const mullama::StreamInfo &from) {
+    value *const to = of_map();
+    put(to, "state", of(from.state));
+    put(to, "n_buffered", of(from.n_buffered));
+    put(to, "paused", of(from.paused));
+    return to;
+}
+
 static value *of(mullama::Log object) {
     return of_object(std::move(object), "log");
 }
@@ -468,6 +576,14 @@ static value *of(mullama::Sampler object) {
 
 static value *of(mullama::Generation object) {
     return of_object(std::move(object), "generation");
+}
+
+static value *of(mullama::Engine object) {
+    return of_object(std::move(object), "engine");
+}
+
+static value *of(mullama::Stream object) {
+    return of_object(std::move(object), "stream");
 }
 
 // Functions
@@ -558,6 +674,13 @@ static void call_log_message(void *on, const value *args, outcome &outcome) {
     (void)args;
     (void)outcome;
     mullama::log_message(static_cast<mullama::LogLevel>(as_enum(given(args, "level"), log_level_names, 0)), text(given(args, "text")));
+}
+
+static void call_json_find(void *on, const value *args, outcome &outcome) {
+    (void)on;
+    (void)args;
+    (void)outcome;
+    outcome.give(of(mullama::json_find(json_text(given(args, "json")), text(given(args, "pointer")))));
 }
 
 static void call_model_load(void *on, const value *args, outcome &outcome) {
@@ -1453,6 +1576,101 @@ static void call_generation_finish(void *on, const value *args, outcome &outcome
     outcome.give(of(object.finish()));
 }
 
+static void call_engine_open(void *on, const value *args, outcome &outcome) {
+    (void)on;
+    (void)args;
+    (void)outcome;
+    mullama::EngineOptions options;
+    fill_engine_options(given(args, "options"), options);
+    fill_model_options(given(args, "loading"), options);
+    call_log log{given(args, "progress"), 0};
+    const mullama::LoadProgress progress_ = [&](float fraction) {
+        value *const call = of_map();
+        put(call, "fraction", of(fraction));
+        return note_call(&log, call) != 0;
+    };
+    if (given(args, "progress")) options.progress = progress_;
+    outcome.give(of(mullama::Engine(text(given(args, "path")), options)));
+}
+
+static void call_engine_get_info(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Engine *>(on);
+    (void)args;
+    (void)outcome;
+    outcome.give(of(object.info()));
+}
+
+static void call_engine_warnings(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Engine *>(on);
+    (void)args;
+    (void)outcome;
+    outcome.give(of(object.warnings()));
+}
+
+static void call_engine_request(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Engine *>(on);
+    (void)args;
+    (void)outcome;
+    const auto body_ = json_text(given(args, "body"));
+    if (given(args, "body")) return outcome.give(of(object.request(text(given(args, "route")), body_)));
+    outcome.give(of(object.request(text(given(args, "route")))));
+}
+
+static void call_engine_wait(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Engine *>(on);
+    (void)args;
+    (void)outcome;
+    const auto wait_ms_ = timeout(args, "wait_ms");
+    if (given(args, "wait_ms")) return outcome.give(of(object.wait(wait_ms_)));
+    outcome.give(of(object.wait()));
+}
+
+static void call_engine_wake(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Engine *>(on);
+    (void)args;
+    (void)outcome;
+    object.wake();
+}
+
+static void call_engine_drain(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Engine *>(on);
+    (void)args;
+    (void)outcome;
+    const auto wait_ms_ = timeout(args, "wait_ms");
+    if (given(args, "wait_ms")) return outcome.give(of(object.drain(wait_ms_)));
+    outcome.give(of(object.drain()));
+}
+
+static void call_stream_next(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Stream *>(on);
+    (void)args;
+    (void)outcome;
+    mullama::StreamEvent item;
+    outcome.status = next(object, item, args);
+    if (outcome.status == "item") outcome.result = of(item);
+}
+
+static void call_stream_cancel(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Stream *>(on);
+    (void)args;
+    (void)outcome;
+    object.cancel();
+}
+
+static void call_stream_id(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Stream *>(on);
+    (void)args;
+    (void)outcome;
+    outcome.give(of(object.id()));
+}
+
+static void call_stream_get_info(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Stream *>(on);
+    (void)args;
+    (void)outcome;
+    outcome.give(of(object.info()));
+}
+
 static void call_log_close(void *on, const value *args, outcome &outcome) {
     auto &object = *static_cast<mullama::Log *>(on);
     (void)args;
@@ -1488,6 +1706,20 @@ static void call_generation_close(void *on, const value *args, outcome &outcome)
     object.close();
 }
 
+static void call_engine_close(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Engine *>(on);
+    (void)args;
+    (void)outcome;
+    object.close();
+}
+
+static void call_stream_close(void *on, const value *args, outcome &outcome) {
+    auto &object = *static_cast<mullama::Stream *>(on);
+    (void)args;
+    (void)outcome;
+    object.close();
+}
+
 const std::vector<caller> callers = {
     {"live_objects", "", call_live_objects},
     {"version", "", call_version},
@@ -1501,6 +1733,7 @@ const std::vector<caller> callers = {
     {"log_cancel", "log", call_log_cancel},
     {"set_log_level", "", call_set_log_level},
     {"log_message", "", call_log_message},
+    {"json_find", "", call_json_find},
     {"model_load", "", call_model_load},
     {"model_get_info", "model", call_model_get_info},
     {"model_n_vocab", "model", call_model_n_vocab},
@@ -1605,9 +1838,22 @@ const std::vector<caller> callers = {
     {"generation_choose", "generation", call_generation_choose},
     {"generation_accept", "generation", call_generation_accept},
     {"generation_finish", "generation", call_generation_finish},
+    {"engine_open", "", call_engine_open},
+    {"engine_get_info", "engine", call_engine_get_info},
+    {"engine_warnings", "engine", call_engine_warnings},
+    {"engine_request", "engine", call_engine_request},
+    {"engine_wait", "engine", call_engine_wait},
+    {"engine_wake", "engine", call_engine_wake},
+    {"engine_drain", "engine", call_engine_drain},
+    {"stream_next", "stream", call_stream_next},
+    {"stream_cancel", "stream", call_stream_cancel},
+    {"stream_id", "stream", call_stream_id},
+    {"stream_get_info", "stream", call_stream_get_info},
     {"log_close", "log", call_log_close},
     {"model_close", "model", call_model_close},
     {"context_close", "context", call_context_close},
     {"sampler_close", "sampler", call_sampler_close},
     {"generation_close", "generation", call_generation_close},
+    {"engine_close", "engine", call_engine_close},
+    {"stream_close", "stream", call_stream_close},
 };

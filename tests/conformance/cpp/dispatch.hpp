@@ -58,8 +58,8 @@ std::vector<T> vector(mullama::Span<const T> array) {
     return {array.begin(), array.end()};
 }
 
-inline mullama::Timeout timeout(const value *args) {
-    const std::int32_t milliseconds = given_i32(args, "timeout_ms", -1);
+inline mullama::Timeout timeout(const value *args, const char *name = "timeout_ms") {
+    const std::int32_t milliseconds = given_i32(args, name, -1);
     return milliseconds < 0 ? mullama::Timeout() : std::chrono::milliseconds(milliseconds);
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ BOUNDS = {
     "cpp": Bounds(0.98, 0.97, 0.02),
 }
 TOKENIZE_OVER_C_US = 1.5
+ENGINE_TOKENS, HANDED_OVER_US = 64, 30  # of a streamed chat
 
 
 def build(root: Path, prefix: Path) -> dict[str, list[str]]:
@@ -96,6 +98,11 @@ def compare(commands: dict[str, list[str]], model: str, threads: int, pairs: int
             yield Figure(f"{name}: trivial call", call, "µs", BOUNDS[name].call_us, f"C {c.ask('call') * 1e6:.3f} µs")
             over = program.ask("tokenize") * 1e6 - tokenize_in_c
             yield Figure(f"{name}: tokenize two words, over C", over, "µs", TOKENIZE_OVER_C_US, f"C {tokenize_in_c:.2f} µs")
+        for name, program in programs.items():
+            # Each beside C, because a token takes a hundred times as long as what is looked for.
+            runs = [(program.ask("engine"), c.ask("engine")) for _ in range(pairs + 1)][1:]  # the first opens the engine
+            over = statistics.median(ours - theirs for ours, theirs in runs) / ENGINE_TOKENS * 1e6
+            yield Figure(f"{name}: a token of a streamed chat, over C", over, "µs", HANDED_OVER_US, f"{pairs} pairs")
 
 
 def regenerating(root: Path) -> Figure:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import engine
 import languages
 import memory
 import mullama
@@ -131,6 +132,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=7, help="pairs of runs for each ratio (default 7)")
     parser.add_argument("--only-languages", action="store_true", help="compare the languages with C, and nothing else")
+    parser.add_argument("--only-engine", action="store_true", help="measure the engine, and nothing else")
+    parser.add_argument(
+        "--llama-server", action="append", default=[], metavar="PATH", help="another llama-server to compare with, one of llama.cpp's default build"
+    )
     parser.add_argument("--peers", action="store_true", help="also compare with llama-cpp-python, compiled from the same source")
     parser.add_argument("--build", action="store_true", help="also time a cold build and a rebuild")
     arguments = parser.parse_args()
@@ -145,15 +150,18 @@ def main() -> None:
             figures.append(figure)
             print(f"{figure.name}: {figure.value:.3f} {figure.unit} ({figure.reference})", flush=True)
 
-    if not arguments.only_languages:
+    if not arguments.only_languages and not arguments.only_engine:
         take(speeds(model_path, bench, threads, arguments.pairs))
         take([import_time()])
         overhead, growth = memory.overhead_mb(model_path), memory.growth_mb(model_path)
         take([Figure("resident memory over what is reported", overhead, "MB", 40, "model, KV cache and compute buffers as reported")])
         take([Figure("1,000 times open, 4 tokens, close: growth", growth, "MB", 4, "resident memory after the first 50")])
-    commands = languages.build(ROOT, Path(os.environ["MULLAMA_TEST_PREFIX"]))
-    take(languages.compare(commands, model_path, threads, arguments.pairs))
-    take([languages.regenerating(ROOT)])
+    if not arguments.only_languages:
+        take(engine.figures(model_path, Path(bench).parent, threads, arguments.pairs, arguments.llama_server))
+    if not arguments.only_engine:
+        commands = languages.build(ROOT, Path(os.environ["MULLAMA_TEST_PREFIX"]))
+        take(languages.compare(commands, model_path, threads, arguments.pairs))
+        take([languages.regenerating(ROOT)])
     if arguments.peers:
         take(peers.compare(ROOT, model_path, threads, arguments.pairs))
     if arguments.build:

@@ -13,6 +13,7 @@
 static mullama_error *err;
 static mullama_model *model;
 static mullama_context *context;
+static mullama_engine *engine; /* opened by the first word that needs it */
 static int32_t bos;
 
 static void check(int32_t code) {
@@ -63,6 +64,29 @@ static void stream(void) {
         check(mullama_generation_next(generation, -1, &event, &status, &err));
     } while (status == MULLAMA_STATUS_ITEM);
     mullama_generation_free(generation);
+}
+
+static void open_engine(const char *path, int32_t n_threads) {
+    mullama_engine_options options;
+    mullama_engine_options_init(&options, sizeof options);
+    options.n_ctx = 1024;
+    options.n_slots = 1;
+    options.n_threads = n_threads;
+    check(mullama_engine_open(path, strlen(path), &options, NULL, NULL, NULL, &engine, &err));
+}
+
+static void chat(void) {
+    static const char body[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"Say hello.\"}], \"max_tokens\": 64, \"temperature\": 0,"
+                               " \"ignore_eos\": true, \"stream\": true, \"stream_options\": {\"include_answer\": true}}";
+    mullama_stream *stream;
+    check(mullama_engine_request(engine, "chat/completions", 16, body, sizeof body - 1, &stream, &err));
+    mullama_stream_event event;
+    mullama_stream_event_init(&event, sizeof event);
+    int32_t status;
+    do {
+        check(mullama_stream_next(stream, -1, &event, &status, &err));
+    } while (status == MULLAMA_STATUS_ITEM);
+    mullama_stream_free(stream);
 }
 
 static void call(void) {
@@ -117,6 +141,9 @@ int main(int argc, char **argv) {
             took = seconds(generate, 1);
         } else if (!strcmp(word, "stream")) {
             took = seconds(stream, 1);
+        } else if (!strcmp(word, "engine")) {
+            if (!engine) open_engine(argv[1], atoi(argv[2]));
+            took = seconds(chat, 1);
         } else if (!strcmp(word, "call")) {
             took = per_call(call, 1000000) - per_call(nothing, 1000000);
         } else {
@@ -125,6 +152,7 @@ int main(int argc, char **argv) {
         printf("%.9g\n", took);
         fflush(stdout);
     }
+    mullama_engine_free(engine);
     mullama_context_free(context);
     mullama_model_free(model);
     return 0;

@@ -3,12 +3,13 @@
 #include <chrono>
 #include <functional>
 #include <iostream>
+#include <optional>
 
-#include <libmullama.hpp>
+#include <libmullama_engine.hpp>
 
 namespace {
 
-constexpr int n_new = 128;
+constexpr int n_new = 128, n_new_of_chat = 64;
 
 template <class Body>
 double seconds(Body &&body, int calls = 1) {
@@ -36,6 +37,12 @@ int main(int argc, char **argv) {
                                            .ignore_eos = true,
                                            .temperature = 0};
 
+    std::optional<mullama::Engine> engine;  // opened by the first word that needs it
+    const auto chat = [&] {
+        return engine->chat_stream({{.role = "user", .content = "Say hello."}},
+                                   {.max_tokens = n_new_of_chat, .temperature = 0, .ignore_eos = true});
+    };
+
     std::cout.precision(9);
     volatile std::int32_t kept = 0;  // what a loop leaves there, no compiler leaves out
     for (std::string word; std::cin >> word;) {
@@ -46,6 +53,13 @@ int main(int argc, char **argv) {
         } else if (word == "stream") {
             took = seconds([&] {
                 for (const auto &piece : context.stream(options)) kept = static_cast<std::int32_t>(piece.size());
+            });
+        } else if (word == "engine") {
+            if (!engine)
+                engine.emplace(argv[1],
+                               mullama::EngineOptions{.n_ctx = 1024, .n_slots = 1, .n_threads = std::stoi(argv[2])});
+            took = seconds([&] {
+                for (const auto &piece : chat()) kept = static_cast<std::int32_t>(piece.text().size());
             });
         } else if (word == "call") {
             took = per_call([&] { kept = model.n_vocab(); }, 1'000'000) - per_call([&] { kept = 1; }, 1'000'000);

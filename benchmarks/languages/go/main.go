@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	mullama "github.com/mullama/mullama/bindings/go"
@@ -18,6 +19,7 @@ const (
 	tokenized = 2_000
 	rounds    = 5
 	maxTokens = 128
+	inChats   = 64
 )
 
 var ctx = context.Background()
@@ -55,6 +57,14 @@ func main() {
 		mullama.WithTokens([]int32{must(model.SpecialTokens()).BOS}), mullama.WithMaxTokens(maxTokens),
 		mullama.WithTemperature(0), mullama.WithIgnoreEOS(true),
 	}
+	openEngine := sync.OnceValue(func() *mullama.Engine {
+		small := []mullama.OpenEngineOption{mullama.WithNCtx(1024), mullama.WithNSlots(1), mullama.WithNThreads(threads)}
+		return must(mullama.OpenEngine(ctx, os.Args[1], small...))
+	})
+	chat := mullama.ChatRequest{
+		Messages:  []mullama.Message{{Role: "user", Content: "Say hello."}},
+		MaxTokens: mullama.Of(inChats), Temperature: mullama.Of(0.0), IgnoreEOS: mullama.Of(true),
+	}
 	measures := map[string]func() float64{
 		"generate": func() float64 {
 			check(session.MemoryClear())
@@ -66,6 +76,14 @@ func main() {
 			check(session.MemoryClear())
 			start := time.Now()
 			for _, err := range session.Stream(ctx, "", options...) {
+				check(err)
+			}
+			return time.Since(start).Seconds()
+		},
+		"engine": func() float64 {
+			engine := openEngine()
+			start := time.Now()
+			for _, err := range must(engine.ChatStream(ctx, chat)).Pieces() {
 				check(err)
 			}
 			return time.Since(start).Seconds()

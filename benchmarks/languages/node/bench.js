@@ -3,13 +3,14 @@
 
 const path = require('node:path');
 const readline = require('node:readline');
-const { Model } = require(path.join(__dirname, '..', '..', '..', 'bindings', 'node'));
+const { Engine, Model } = require(path.join(__dirname, '..', '..', '..', 'bindings', 'node'));
 
 const [, , file, threads] = process.argv;
 const model = new Model(file);
 const context = model.createContext({ nCtx: 1024, nThreads: Number(threads) });
 const options = { tokens: [model.specialTokens.bos], maxTokens: 128, temperature: 0, ignoreEos: true };
 
+let engine; // opened when it is asked for
 const seconds = (since) => Number(process.hrtime.bigint() - since) / 1e9;
 const now = () => process.hrtime.bigint();
 
@@ -26,6 +27,16 @@ const measures = {
     const start = now();
     let length = 0;
     for await (const piece of context.stream(options)) length += piece.length;
+    return length > 0 ? seconds(start) : NaN;
+  },
+
+  async engine() {
+    engine ??= new Engine(file, { nCtx: 1024, nSlots: 1, nThreads: Number(threads) });
+    const messages = [{ role: 'user', content: 'Say hello.' }];
+    const start = now();
+    let length = 0;
+    const answer = engine.chat(messages, { maxTokens: 64, temperature: 0, ignoreEos: true, stream: true });
+    for await (const piece of answer) length += piece.text.length;
     return length > 0 ? seconds(start) : NaN;
   },
 

@@ -6,11 +6,13 @@
 declare(strict_types=1);
 
 use Mullama\Context;
+use Mullama\Engine;
 use Mullama\Model;
 
 require __DIR__ . '/../../../bindings/php/preload.php';
 
 const N_TOKENS = 128;
+const N_CHAT_TOKENS = 64;
 
 function seconds(int $since): float
 {
@@ -56,6 +58,19 @@ function stream(Context $context, array $prompt): float
     return seconds($start);
 }
 
+function chat(Engine $engine): float
+{
+    $start = hrtime(true);
+    $text = '';
+    $messages = [['role' => 'user', 'content' => 'Say hello.']];
+    $pieces = $engine->streamChat($messages, maxTokens: N_CHAT_TOKENS, temperature: 0.0, ignoreEos: true);
+    foreach ($pieces as $piece) {
+        $text .= $piece->text;
+    }
+
+    return seconds($start);
+}
+
 function call(Model $model): float
 {
     return perCall(
@@ -86,10 +101,12 @@ function tokenize(Model $model): float
 $model = new Model($path);
 $context = $model->createContext(nCtx: 1024, nThreads: (int) $threads, nThreadsBatch: (int) $threads);
 $prompt = [$model->specialTokens()->bos];
+$engine = null; // opened by the first word that needs it
 while (($line = fgets(STDIN)) !== false) {
     $time = match (trim($line)) {
         'generate' => generate($context, $prompt),
         'stream' => stream($context, $prompt),
+        'engine' => chat($engine ??= new Engine($path, nCtx: 1024, nSlots: 1, nThreads: (int) $threads)),
         'call' => call($model),
         'tokenize' => tokenize($model),
     };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -37,6 +38,15 @@ def main() -> None:
         for _ in context.stream(**options):  # type: ignore[arg-type]
             pass
 
+    @functools.cache
+    def engine() -> mullama.Engine:
+        return mullama.Engine(sys.argv[1], n_ctx=1024, n_slots=1, n_threads=int(sys.argv[2]))
+
+    def chat() -> None:
+        turn = [{"role": "user", "content": "Say hello."}]
+        for _ in engine().chat(turn, max_tokens=64, temperature=0, ignore_eos=True, stream=True):  # type: ignore[arg-type]
+            pass
+
     for line in sys.stdin:
         context.memory_clear()
         word = line.strip()
@@ -44,6 +54,9 @@ def main() -> None:
             took = seconds(lambda: context.generate(**options))  # type: ignore[arg-type]
         elif word == "stream":
             took = seconds(stream)
+        elif word == "engine":
+            engine()
+            took = seconds(chat)
         elif word == "call":
             took = per_call(lambda: model.n_vocab, 100_000) - per_call(lambda: None, 100_000)
         else:

@@ -1,4 +1,4 @@
-"""Another Python binding of llama.cpp beside ours: the same source (its own distribution), the same model, the same run."""
+"""Other Python bindings of llama.cpp beside ours: the same model, the same run; llama-cpp-python has the same source (its own distribution)."""
 
 from __future__ import annotations
 
@@ -40,19 +40,34 @@ for line in sys.stdin:
 """
 
 
-class LlamaCppPython:
-    """A running llama-cpp-python, compiled once into the cache folder from the pinned source distribution."""
+# The same of a binding of llama.cpp's server; its wheel has a llama.cpp of about the same age.
+XLLAMACPP = "2026.10.11549"
+SERVER_PEER = """
+import json, sys, time
+import xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.n_parallel = sys.argv[1], 512, 1
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(sys.argv[2])
+server = xllamacpp.Server(params)
+for line in sys.stdin:
+    request, start = json.loads(line), time.perf_counter()
+    server.handle_completions(request)
+    print(json.dumps(time.perf_counter() - start), flush=True)
+"""
 
-    def __init__(self, root: Path, model_path: str, threads: int) -> None:
-        pin = read_pin(root / "abi" / "llama_cpp.toml")
-        folder = cache.folder() / "peers" / f"{pin.package}-{pin.version}"
+
+class Peer:
+    """A running program on another binding, which is installed once into the cache folder; llama-cpp-python is compiled then."""
+
+    def __init__(self, package: str, version: str, program: str, model_path: str, threads: int) -> None:
+        folder = cache.folder() / "peers" / f"{package}-{version}"
         python = folder / "bin" / "python"
         if not (folder / "installed").exists():
-            print(f"compiling {pin.package} {pin.version} (minutes, once)", flush=True)
+            print(f"installing {package} {version} (may take minutes, once)", flush=True)
             venv.create(folder, with_pip=True)
-            subprocess.run([str(python), "-m", "pip", "install", "-q", f"{pin.package}=={pin.version}"], check=True)
+            subprocess.run([str(python), "-m", "pip", "install", "-q", f"{package}=={version}"], check=True)
             (folder / "installed").touch()
-        command = [str(python), "-c", PEER, model_path, str(threads)]
+        command = [str(python), "-c", program, model_path, str(threads)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def ask(self, **request: object) -> object:
@@ -68,7 +83,8 @@ class LlamaCppPython:
 
 def compare(root: Path, model_path: str, threads: int, pairs: int) -> list[Figure]:
     """Equal greedy tokens (ends the run if not), one stream's speed, and the cost of tokenizing."""
-    peer = LlamaCppPython(root, model_path, threads)
+    pin = read_pin(root / "abi" / "llama_cpp.toml")
+    peer = Peer(pin.package, pin.version, PEER, model_path, threads)
     # Without flash attention, as the peer's default: the two round differently, and greedy decoding shows it.
     options = {"n_ctx": 1024, "n_threads": threads, "flash_attention": "off"}
     with mullama.Model(model_path) as model, model.create_context(**options) as context:  # type: ignore[arg-type]
@@ -95,5 +111,29 @@ def compare(root: Path, model_path: str, threads: int, pairs: int) -> list[Figur
         theirs_cost = float(peer.ask(do="tokenize", text=TWO_WORDS))  # type: ignore[arg-type]
         words = f"{cost:.1f} against llama-cpp-python {theirs_cost:.1f} µs"
         tokenize = Figure("tokenize two words, times faster", theirs_cost / cost, "ratio", 1.0, words)
+        streams = compare_engine(peer, model_path, threads, pairs)
     peer.close()
-    return [speed, tokenize]
+    return [speed, tokenize, *streams]
+
+
+def compare_engine(peer: Peer, model_path: str, threads: int, pairs: int) -> list[Figure]:
+    """One completion of 64 tokens through the engine, from the request to its answer."""
+    request = {"prompt": [1], "n_predict": 64, "ignore_eos": True, "temperature": 0, "cache_prompt": False}
+    other = Peer("xllamacpp", XLLAMACPP, SERVER_PEER, model_path, threads)
+    with mullama.Engine(model_path, n_ctx=512, n_slots=1, n_threads=threads) as engine:
+
+        def ours() -> float:
+            return 64 / seconds(lambda: engine.complete([1], max_tokens=64, ignore_eos=True, temperature=0, cache_prompt=False))
+
+        def with_server() -> float:
+            return 64 / float(other.ask(**request))  # type: ignore[arg-type]
+
+        def with_python() -> float:
+            return 64 / peer.ask(do="generate", tokens=[1], count=64)["seconds"]  # type: ignore[index]
+
+        found = [
+            ratio_in_pairs("engine, 1 stream", ours, with_server, 1.03, pairs, "tok/s", "xllamacpp"),
+            ratio_in_pairs("engine, 1 stream", ours, with_python, 1.25, pairs, "tok/s", "llama-cpp-python"),
+        ]
+    other.close()
+    return found

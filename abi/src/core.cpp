@@ -213,6 +213,8 @@ int32_t mullama_log_message(int32_t level, const char *text, size_t text_len, mu
 int32_t mullama_json_find(const char *json, size_t json_len, const char *pointer, size_t pointer_len, const char **out, size_t *out_len,
                           mullama_error **err) {
     return guarded(err, [&] {
+        require_out(out);
+        require_out(out_len);
         const common_json part = find_json(parse_json(take_text(json, json_len, "the text"), "the text"), take_text(pointer, pointer_len, "the pointer"));
         if (part.is_null()) {
             borrow<char>(nullptr, 0, out, out_len);

@@ -174,7 +174,11 @@ async def test_a_cancelled_task_cancels_its_request(engine: mullama.Engine) -> N
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert engine.info.n_streams == before
+    for _ in range(1000):  # one that was being sent is dropped when it has been
+        if engine.info.n_streams == before:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the request goes on")
 
 
 async def test_a_closed_engine_ends_what_is_awaited(open_engine: Callable[..., mullama.Engine]) -> None:

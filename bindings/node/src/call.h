@@ -18,6 +18,7 @@
 
 #include <new>
 #include <type_traits>
+#include <utility>
 
 #include "results.h"
 
@@ -208,6 +209,9 @@ class Task final : public Settled {
         if constexpr (has_callback<Op>::value) op.call_back.attach(environment, this);
     }
 
+    // One that nobody settles, because its environment has ended, may have failed all the same.
+    ~Task() override { lib.error_free(err_); }
+
     void work() override {
         if (cancelled) return;
         worked_ = true;
@@ -228,7 +232,7 @@ class Task final : public Settled {
                 napi_throw(environment.env, environment.make_error(cancelled_code, "the call was cancelled before its turn came"));
                 throw Thrown();
             }
-            return finished(environment, op, box_.get(), code_, err_, false);
+            return finished(environment, op, box_.get(), code_, std::exchange(err_, nullptr), false);
         });
     }
 

@@ -20,8 +20,10 @@ constexpr const char *log_name = "log";
 struct log_reader {
     uint64_t next = 0;
     bool cancelled = false;  // guarded by the ring's mutex
-    log_ring::entry current{};
+    const std::shared_ptr<log_ring::entry> lent_entry = std::make_shared<log_ring::entry>();
+    log_ring::entry &current = *lent_entry;
 
+    std::shared_ptr<const void> lent() const { return lent_entry; }
     void cancel() noexcept { log_ring::get().cancel(cancelled); }
 };
 

@@ -16,6 +16,7 @@ class stream_reader {
     stream_reader(std::shared_ptr<engine_state> engine, std::shared_ptr<stream_request> request) : engine(std::move(engine)), request(std::move(request)) {}
     ~stream_reader() { engine->forget(*request); }
     void cancel() noexcept { engine->cancel(*request); }
+    std::shared_ptr<const void> lent() const { return request; }
 
     const std::shared_ptr<engine_state> engine;
     const std::shared_ptr<stream_request> request;

@@ -76,6 +76,7 @@ class generation_state {
     mullama_token_event accept(llama_token token);
     mullama_token_event finish(int32_t reason);
 
+    std::shared_ptr<const void> lent() const { return lent_; }
     const std::string &text() const { return text_; }
     const std::vector<llama_token> &tokens() const { return tokens_; }
     const std::vector<llama_token> &prompt() const { return request_.prompt; }
@@ -106,10 +107,18 @@ class generation_state {
     bool outstanding_ = false; // the last token of tokens_ is not in memory yet
     uint64_t revision_ = 0, evaluations_ = 0;
 
-    std::vector<llama_token> tokens_;
-    std::string text_, event_text_;
-    std::vector<int32_t> top_tokens_;
-    std::vector<float> top_logprobs_, logits_for_event_;
+    struct lent_memory {
+        std::vector<llama_token> tokens;
+        std::string text, event_text;
+        std::vector<int32_t> top_tokens;
+        std::vector<float> top_logprobs;
+    };
+    const std::shared_ptr<lent_memory> lent_ = std::make_shared<lent_memory>();
+    std::vector<llama_token> &tokens_ = lent_->tokens;
+    std::string &text_ = lent_->text, &event_text_ = lent_->event_text;
+    std::vector<int32_t> &top_tokens_ = lent_->top_tokens;
+    std::vector<float> &top_logprobs_ = lent_->top_logprobs;
+    std::vector<float> logits_for_event_;
     double log_sum_ = 0;
     const float *current_logits_ = nullptr;
 

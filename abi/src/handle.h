@@ -7,6 +7,8 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <type_traits>
+#include <utility>
 
 #include "guard.h"
 
@@ -55,7 +57,14 @@ class shared_core {
     std::shared_ptr<Resource> resource_;
 };
 
-// A resource that one thread uses at a time. `Resource` has a `void cancel() noexcept` that any thread may call.
+// Whether a resource lends memory until the next call: `std::shared_ptr<const void> lent()` keeps it.
+template <class Resource, class = void>
+struct lends : std::false_type {};
+template <class Resource>
+struct lends<Resource, std::void_t<decltype(std::declval<Resource &>().lent())>> : std::true_type {};
+
+// A resource that one thread uses at a time. `Resource` has a `void cancel() noexcept` that any thread may call. What it has
+// lent stays until the handle is freed: when another thread closes, a reader may still be copying it.
 template <class Resource>
 class exclusive_core {
   public:
@@ -108,6 +117,9 @@ class exclusive_core {
         if (resource_ && busy_) resource_->cancel();
         closing_ = true;
         left_.wait(lock, [this] { return !busy_; });
+        if constexpr (lends<Resource>::value) {
+            if (resource_) lent_ = resource_->lent();
+        }
         last.swap(resource_);
         lock.unlock();
     }
@@ -125,6 +137,7 @@ class exclusive_core {
     std::mutex mutex_;
     std::condition_variable left_;
     std::unique_ptr<Resource> resource_;
+    std::shared_ptr<const void> lent_;
     bool busy_ = false;
     bool closing_ = false;
     bool poisoned_ = false;

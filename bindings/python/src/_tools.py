@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-import inspect
 import json
 import re
 import types
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from ._runtime import Record
 from .generated.errors import ArgumentError, ErrorCode
 
 ToolErrors = Literal["tell", "raise"]
@@ -31,24 +29,29 @@ PLAIN: dict[Any, Schema] = {
 }
 
 
-@dataclass(frozen=True)
-class ToolRun:
+class ToolRun(Record):
     """A call that the model made, and what came of it."""
 
+    __slots__ = {  # noqa: RUF023  # the order of the constructor
+        "id": "The call's name for its result.",
+        "name": "The function.",
+        "arguments": "As the model gave them, parsed; the text itself where it is no JSON.",
+        "result": "What the function returned; None where it failed.",
+        "error": "Why there is no result: an unknown name, arguments that do not fit, or what the function raised.",
+    }
     id: str
     name: str
-    #: As the model gave them, parsed; the text itself where it is no JSON.
     arguments: Any
-    #: What the function returned; None where it failed.
     result: Any
-    #: Why there is no result: an unknown name, arguments that do not fit, or what the function raised.
-    error: BaseException | None = None
+    error: BaseException | None
 
 
 class Tool:
     """A function with its definition: name, description and the JSON schema of its parameters, from hints and docstring."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        import inspect  # slow to load, and only programs with tools need it
+
         self.function = function
         self.name: str = getattr(function, "__name__", type(function).__name__)
         try:
@@ -145,6 +148,8 @@ class Tools:
 
     def rounds(self, answer: dict[str, Any]) -> Iterator[ToolRun]:
         """Calls what the answer asks for, and makes the next request; nothing where it is the last one."""
+        from inspect import iscoroutine
+
         calls = self._calls(answer)
         for call in calls:
             tool, arguments, error = self._prepared(call)
@@ -152,7 +157,7 @@ class Tools:
             if tool and error is None:
                 try:
                     result = tool.function(**tool.bind(arguments))
-                    if inspect.iscoroutine(result):
+                    if iscoroutine(result):
                         result.close()
                         raise TypeError(f"{tool.name} is async; use the async methods of the engine")
                 except Exception as raised:
@@ -162,6 +167,8 @@ class Tools:
 
     async def rounds_async(self, answer: dict[str, Any]) -> AsyncIterator[ToolRun]:
         """As `rounds`; async functions are awaited."""
+        from inspect import isawaitable
+
         calls = self._calls(answer)
         for call in calls:
             tool, arguments, error = self._prepared(call)
@@ -169,7 +176,7 @@ class Tools:
             if tool and error is None:
                 try:
                     result = tool.function(**tool.bind(arguments))
-                    if inspect.isawaitable(result):
+                    if isawaitable(result):
                         result = await result
                 except Exception as raised:
                     error = raised
@@ -218,6 +225,8 @@ def _readable(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    import dataclasses
+
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if hasattr(value, "model_dump"):
@@ -233,6 +242,8 @@ def _plain(value: Any) -> Any:
 
 
 def _schema(hint: Any, where: str) -> Schema:
+    import dataclasses
+
     if hint in PLAIN if isinstance(hint, typing.Hashable) else False:
         return dict(PLAIN[hint])
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -270,6 +281,8 @@ def _schema(hint: Any, where: str) -> Schema:
 
 def _converted(value: Any, hint: Any, where: str) -> Any:
     """A JSON value as the hint says. Raises TypeError or ValueError where it does not fit."""
+    import dataclasses
+
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
@@ -309,6 +322,8 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
 
 def _docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     """What stands above the sections of a docstring, and the texts of its parameters (Google's and Sphinx' forms)."""
+    import inspect
+
     doc = inspect.getdoc(function) or ""
     described = {name: " ".join(text.split()) for name, text in re.findall(r":param (?:\w+ )?(\w+):\s*(.+)", doc)}
     summary = re.split(

@@ -163,7 +163,7 @@ class ObjectField:
     min: float | int | None = None
     max: float | int | None = None
     max_size: int | None = None  # bytes of a text, items of a list
-    raw: bool = False  # for callers of the raw request; the methods of languages set it
+    raw: bool = False  # for callers of the raw request; no language's types have it
     unit: str = ""
     since: str = "0.1"
 
@@ -189,6 +189,11 @@ class Object:
     in_requests: bool = False
     in_answers: bool = False
     since: str = "0.1"
+
+    @builtins.property
+    def typed_fields(self) -> list[ObjectField]:
+        """Those of the languages' types: all but the fields for callers of the raw request."""
+        return [field for field in self.fields if not field.raw]
 
 
 @dataclass(frozen=True)

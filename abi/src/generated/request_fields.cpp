@@ -14,7 +14,7 @@ const field_rules &chat_request_fields() {
         {"reasoning_effort", field_type::text, 0, 64},
         {"reasoning_budget_tokens", field_type::integer, -1, 2147483647},
         {"reasoning_budget_message", field_type::text, 0, 4096},
-        {"reasoning_format", field_type::text},
+        {"reasoning_format", field_type::text, 0, 64},
         {"chat_template_kwargs", field_type::object},
         {"add_generation_prompt", field_type::boolean},
         {"continue_final_message", field_type::any},
@@ -368,7 +368,7 @@ const field_rules &anthropic_request_fields() {
 const field_rules &embedding_request_fields() {
     static const field_rules rules = {
         {"input", field_type::text_or_array},
-        {"encoding_format", field_type::text},
+        {"encoding_format", field_type::text, 0, 64},
         {"dimensions", field_type::integer, 1, 1048576},
         {"embd_normalize", field_type::integer, -1, 64},
         {"parse_special", field_type::boolean},
@@ -407,6 +407,133 @@ const field_rules &tokenize_request_fields() {
 const field_rules &detokenize_request_fields() {
     static const field_rules rules = {
         {"tokens", field_type::array},
+    };
+    return rules;
+}
+
+const field_rules &message_fields() {
+    static const field_rules rules = {
+        {"role", field_type::text, 0, 64},
+        {"content", field_type::text_or_array},
+        {"name", field_type::text, 0, 256},
+        {"tool_calls", field_type::array, 0, 1024},
+        {"tool_call_id", field_type::text, 0, 1024},
+        {"reasoning_content", field_type::text},
+        {"annotations", field_type::array},
+        {"refusal", field_type::text},
+        {"audio", field_type::object},
+        {"function_call", field_type::object},
+    };
+    return rules;
+}
+
+const field_rules &tool_fields() {
+    static const field_rules rules = {
+        {"type", field_type::text, 0, 64},
+        {"function", field_type::object},
+    };
+    return rules;
+}
+
+const field_rules &stream_options_fields() {
+    static const field_rules rules = {
+        {"include_usage", field_type::boolean},
+        {"include_obfuscation", field_type::boolean},
+        {"include_answer", field_type::boolean},
+    };
+    return rules;
+}
+
+const field_rules &response_format_fields() {
+    static const field_rules rules = {
+        {"type", field_type::text, 0, 64},
+        {"json_schema", field_type::any},
+        {"schema", field_type::any},
+        {"grammar", field_type::text, 0, 4194304},
+        {"regex", field_type::text, 0, 4096},
+        {"choices", field_type::array, 0, 1000},
+    };
+    return rules;
+}
+
+const field_rules &speculative_fields() {
+    static const field_rules rules = {
+        {"n_max", field_type::integer, 0, 128},
+        {"n_min", field_type::integer, 0, 128},
+    };
+    return rules;
+}
+
+const field_rules &lora_scale_fields() {
+    static const field_rules rules = {
+        {"id", field_type::integer, 0, 1000000},
+        {"scale", field_type::number, -1000, 1000},
+    };
+    return rules;
+}
+
+const field_rules &extra_file_fields() {
+    static const field_rules rules = {
+        {"text", field_type::text},
+        {"filename", field_type::text, 0, 4096},
+    };
+    return rules;
+}
+
+const field_rules &anthropic_message_fields() {
+    static const field_rules rules = {
+        {"role", field_type::text, 0, 64},
+        {"content", field_type::text_or_array},
+    };
+    return rules;
+}
+
+const field_rules &anthropic_tool_fields() {
+    static const field_rules rules = {
+        {"name", field_type::text, 0, 256},
+        {"description", field_type::text, 0, 1048576},
+        {"input_schema", field_type::any},
+        {"type", field_type::text, 0, 64},
+        {"cache_control", field_type::object},
+    };
+    return rules;
+}
+
+const field_rules &content_part_fields() {
+    static const field_rules rules = {
+        {"type", field_type::text, 0, 64},
+        {"text", field_type::text},
+        {"image_url", field_type::any},
+        {"input_audio", field_type::any},
+        {"cache_control", field_type::object},
+    };
+    return rules;
+}
+
+const field_rules &tool_call_fields() {
+    static const field_rules rules = {
+        {"id", field_type::text, 0, 1024},
+        {"type", field_type::text, 0, 64},
+        {"function", field_type::object},
+        {"index", field_type::integer, 0, 1000000},
+    };
+    return rules;
+}
+
+const field_rules &tool_function_fields() {
+    static const field_rules rules = {
+        {"name", field_type::text, 0, 256},
+        {"description", field_type::text, 0, 1048576},
+        {"parameters", field_type::any},
+        {"strict", field_type::boolean},
+    };
+    return rules;
+}
+
+const field_rules &called_function_fields() {
+    static const field_rules rules = {
+        {"name", field_type::text, 0, 256},
+        {"arguments", field_type::text},
     };
     return rules;
 }

@@ -32,4 +32,43 @@ const field_rules &tokenize_request_fields();
 // Tokens to be written as text.
 const field_rules &detokenize_request_fields();
 
+// One turn of a conversation.
+const field_rules &message_fields();
+
+// A function that the model may call.
+const field_rules &tool_fields();
+
+// What a streamed answer holds besides its pieces.
+const field_rules &stream_options_fields();
+
+// What an answer must look like.
+const field_rules &response_format_fields();
+
+// How far the draft model guesses.
+const field_rules &speculative_fields();
+
+// The strength of an adapter.
+const field_rules &lora_scale_fields();
+
+// Another file.
+const field_rules &extra_file_fields();
+
+// One turn of a conversation.
+const field_rules &anthropic_message_fields();
+
+// A function that the model may call.
+const field_rules &anthropic_tool_fields();
+
+// A part of a message.
+const field_rules &content_part_fields();
+
+// A call that the model makes.
+const field_rules &tool_call_fields();
+
+// What the model is told of a function.
+const field_rules &tool_function_fields();
+
+// The name and arguments of a call.
+const field_rules &called_function_fields();
+
 } // namespace mullama

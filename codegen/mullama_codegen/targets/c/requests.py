@@ -16,6 +16,7 @@ TYPES = {
     "object": "object",
     "json": "any",
 }
+LONGEST_WORD = 64  # bytes of a text of a closed set that a message repeats
 UNIONS = {frozenset(("text", "array")): "text_or_array", frozenset(("text", "object")): "object_or_text"}
 
 
@@ -29,12 +30,20 @@ class Table:
 
 
 def tables(api: Api) -> list[Table]:
-    """One for each request object of a route."""
-    names = dict.fromkeys(route.request for route in api.routes if route.request)
+    """One for each request object of a route, and for each object in one."""
+    names = [route.request for route in api.routes if route.request]
+    for name in names:  # grows
+        names += [inner for field in api.objects[name].fields for inner in _objects(field.shape) if inner not in names]
     return [
         Table(f"{name}_fields", api.objects[name].doc, [_row(one) for one in api.objects[name].fields])
-        for name in names
+        for name in dict.fromkeys(names)
     ]
+
+
+def _objects(shape: Shape) -> list[str]:
+    if shape.kind == "object":
+        return [shape.name]
+    return [name for item in shape.items for name in _objects(item)]
 
 
 def _row(field: ObjectField) -> str:
@@ -44,8 +53,8 @@ def _row(field: ObjectField) -> str:
         low = -1.7976931348623157e308 if field.min is None else field.min
         high = 1.7976931348623157e308 if field.max is None else field.max
         row += f", {low}, {high}"
-    elif field.max_size:
-        row += f", 0, {field.max_size}"
+    elif field.max_size or field.values:
+        row += f", 0, {field.max_size or LONGEST_WORD}"
     return f"{{{row}}}"
 
 

@@ -65,8 +65,8 @@ class Objects:
         if name in found or name in above or name in self.runtime:
             return
         one = self.api.objects[name]
-        for field in one.fields if name in self.positional else self._fields(one):
-            for needed in () if field.raw else _objects(field.shape):
+        for field in one.typed_fields:
+            for needed in _objects(field.shape):
                 self._collect(needed, found, (*above, name))
         if self._fields(one):
             found[name] = self._object(one)
@@ -91,10 +91,8 @@ class Objects:
         return self.names.type(route.answer.removesuffix("_answer") + "_stream")
 
     def _fields(self, one: Object) -> list[ObjectField]:
-        """Those of a request that are neither positional nor for callers of the raw request; all of others."""
-        left_out = self.positional.get(one.name, set())
-        is_request = one.name in self.positional
-        return [field for field in one.fields if field.name not in left_out and not (is_request and field.raw)]
+        """All but those of a request that are positional."""
+        return [field for field in one.typed_fields if field.name not in self.positional.get(one.name, set())]
 
     def _object(self, one: Object) -> CppObject:
         fields = self._fields(one)

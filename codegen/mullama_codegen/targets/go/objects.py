@@ -62,9 +62,9 @@ class Objects:
             if name in found:
                 continue
             found.add(name)
-            wanted += [inner for field in _fields(self.api.objects[name]) for inner in _named(field.shape)]
+            wanted += [inner for field in self.api.objects[name].typed_fields for inner in _named(field.shape)]
         return {
-            name: Used(one, _fields(one), name in roots, name in tools, name in answers)
+            name: Used(one, tuple(one.typed_fields), name in roots, name in tools, name in answers)
             for name, one in self.api.objects.items()
             if name in found
         }
@@ -217,10 +217,6 @@ class Objects:
         return GoMethod(
             name, paragraphs(*map(comment, about)), signature[0], [f"return {runtime}({', '.join(arguments)})"]
         )
-
-
-def _fields(one: Object) -> tuple[ObjectField, ...]:
-    return tuple(field for field in one.fields if not field.raw)
 
 
 def _named(shape: Shape) -> set[str]:

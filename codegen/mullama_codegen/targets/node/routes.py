@@ -59,7 +59,7 @@ class Routes:
 
     def _renamed(self, one: Object) -> list[Renamed]:
         fields = []
-        for field in one.fields:
+        for field in one.typed_fields:
             name, inner = self.names.plain(field.name), self._inner(field.shape)
             facts = [f"json: {quoted(field.name)}"] if name != field.name else []
             if inner and self._renamed(self.api.objects[inner]):
@@ -82,8 +82,8 @@ class Routes:
                 continue
             positional = requests.get(one.name, ())
             lines: list[str] = []
-            for field in one.fields:
-                if field.raw or field.name in positional:
+            for field in one.typed_fields:
+                if field.name in positional:
                     continue
                 given = self._given(field, one)
                 given = f"?: {given} | null | undefined" if field.optional else f": {given}"
@@ -122,7 +122,7 @@ class Routes:
         return [self._answer(one) for one in self.objects if one.in_answers]
 
     def _answer(self, one: Object) -> AnswerClass:
-        fields = [f"this.{self.names.plain(field.name)} = {self._taken(field)};" for field in one.fields]
+        fields = [f"this.{self.names.plain(field.name)} = {self._taken(field)};" for field in one.typed_fields]
         told = one.name in self.told_of_tools
         shortcuts = [
             (comment(2, self._shortcut_doc(short)), self.names.plain(short.name), self._found(short)) for short in one.shortcuts
@@ -157,7 +157,7 @@ class Routes:
             if not one.in_answers:
                 continue
             lines: list[str] = []
-            for field in one.fields:
+            for field in one.typed_fields:
                 none = " | null" if field.optional and field.shape.kind != "json" else ""
                 lines += [*comment(2, self._described(field)), f"{self.names.plain(field.name)}: {self._result(field.shape)}{none};"]
             for short in one.shortcuts:

@@ -75,7 +75,7 @@ class Routes:
                 self.names.type(one.name),
                 comment([self.docs.text(one.doc)], [], 0),
                 [self._shortcut(shortcut) for shortcut in one.shortcuts],
-                [self._property(field) for field in one.fields],
+                [self._property(field) for field in one.typed_fields],
                 one.name in called_for,
             )
             for one in self.api.objects.values()
@@ -147,13 +147,13 @@ class Routes:
         while names:
             name = names.pop(0)
             found[name] = self.api.objects[name]
-            names += [inner for field in found[name].fields for inner in _objects(field.shape) if inner not in found]
+            names += [inner for field in found[name].typed_fields for inner in _objects(field.shape) if inner not in found]
         return [f"@phpstan-type {self.names.type(name)}Array array{{{self._keys(one)}}}" for name, one in found.items()]
 
     def _keys(self, one: Object) -> str:
         return ", ".join(
             f"{field.name}{'?' if field.optional else ''}: {self._given(field.shape, True, field.values)}"
-            for field in one.fields
+            for field in one.typed_fields
         )
 
     def _constant(self, route: Route) -> str:
@@ -162,7 +162,7 @@ class Routes:
 
     def _fields(self, route: Route) -> list[ObjectField]:
         """The fields that a method takes, those that must be given first."""
-        fields = [field for field in self.api.objects[route.request].fields if not field.raw] if route.request else []
+        fields = self.api.objects[route.request].typed_fields if route.request else []
         first = [next(field for field in fields if field.name == name) for name in route.positional]
         others = [field for field in fields if field.name not in route.positional]
         for field in others:

@@ -92,7 +92,7 @@ class Routes:
         ]
 
     def _request(self, one: Object) -> RequestType:
-        fields = [field for field in one.fields if not field.raw]
+        fields = one.typed_fields
         if one.name in self.requests:
             given = {name for route in self.api.routes if route.request == one.name for name in route.positional}
             fields = [field for field in fields if field.name not in given]
@@ -102,9 +102,9 @@ class Routes:
         return RequestType(self.input_name(one.name), docstring(self.docs.text(one.doc), {}, 4), needed, optional)
 
     def _answer(self, one: Object) -> AnswerType:
-        properties = [self._field(field) for field in one.fields]
+        properties = [self._field(field) for field in one.typed_fields]
         properties += [self._shortcut(shortcut) for shortcut in one.shortcuts]
-        shown = [field.name for field in one.fields if field.shape.kind in ("str", "i64", "f64", "bool")]
+        shown = [field.name for field in one.typed_fields if field.shape.kind in ("str", "i64", "f64", "bool")]
         names = [shortcut.name for shortcut in one.shortcuts if shortcut.shape.kind == "str"] or shown[:3]
         quoted_names = ", ".join(quoted(self.names.plain(name)) for name in names)
         return AnswerType(

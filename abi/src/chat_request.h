@@ -1,0 +1,33 @@
+// From the messages and tools of a chat to the prompt that its template writes.
+#pragma once
+
+#include <vector>
+
+#include "engine_llama.h"
+#include "json.h"
+#include "special_text.h"
+
+namespace mullama {
+
+struct chat_request {
+    common_json data;  // as llama.cpp's parameters
+    shielded_text prompt;
+    std::vector<raw_buffer> files;
+};
+
+struct fitted_chat {
+    chat_request request;
+    std::vector<llama_token> tokens;
+    common_json cut;  // what was cut, where that was asked for
+};
+
+// Takes the fields that only label a request, and refuses those of them that ask for more.
+void check_labels(common_json &body);
+
+// A checked body to a prompt and parameters.
+chat_request write_chat(engine_llama &llama, common_json &body);
+
+// Writes a chat so that it fits, or refuses it.
+fitted_chat fit_chat(engine_llama &llama, common_json body);
+
+}  // namespace mullama

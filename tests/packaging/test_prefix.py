@@ -134,10 +134,11 @@ def test_the_archive_defines_the_names_of_the_library_and_no_other(archive: Path
     assert global_names("--extern-only", archive, cwd=tmp_path) == exported - {"MULLAMA_0"}
 
 
-def test_the_archive_splits_numbers_without_a_regular_expression(archive: Path, tmp_path: Path) -> None:
-    """llama.cpp's calls must reach abi/src/elf/split_numbers.cpp there as in the shared library."""
+def test_the_archive_has_what_stands_in_front_of_functions_of_llama_cpp(archive: Path, tmp_path: Path) -> None:
+    """llama.cpp's calls must reach abi/src/elf there as in the shared library."""
     relocations = call("objdump", "--reloc", archive, cwd=tmp_path)
     assert "__wrap__Z19unicode_regex_split" in relocations
+    assert "__wrap__Z24llama_grammar_apply_impl" in relocations
 
 
 def test_the_licences_lie_beside_the_library(prefix: Path) -> None:

@@ -38,7 +38,7 @@ QUESTION = "What is a library, in one short paragraph?"
 # What the tests compare with: llama.cpp's own programs, from the same build.
 REFERENCE_TOOLS = ["llama-completion"]
 # Tests of the library's own objects (abi/cmake/object_tests.cmake).
-OBJECT_TESTS = ["backend-abort-test", "engine-fault", "engine-parse", "grammar-mask"]
+OBJECT_TESTS = ["backend-abort-test", "engine-fault", "engine-parse", "gemm-test", "grammar-mask"]
 BENCHMARK_TOOLS = ["llama-bench", "llama-completion", "llama-batched-bench", "llama-server"]
 
 nox.options.sessions = ["test"]

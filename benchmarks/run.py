@@ -161,6 +161,7 @@ def main() -> None:
     if not arguments.only_engine:
         commands = languages.build(ROOT, Path(os.environ["MULLAMA_TEST_PREFIX"]))
         take(languages.compare(commands, model_path, threads, arguments.pairs))
+        take(languages.handed_over(commands, arguments.pairs))
         take([languages.regenerating(ROOT)])
     if arguments.peers:
         take(peers.compare(ROOT, model_path, threads, arguments.pairs))

@@ -50,11 +50,7 @@ std::string written(double number) {
     return number == std::floor(number) && std::fabs(number) < 1e15 ? std::to_string(static_cast<int64_t>(number)) : common_json(number).dump();
 }
 
-// A value for a message: what was wrong, not a page of it.
-std::string shown(const common_json &value) {
-    const std::string text = value.dump_safe();
-    return text.size() <= 60 ? text : mended_utf8(text.substr(0, 60)) + "...";
-}
+std::string shown(const common_json &value) { return shortened(value.dump_safe(), 60); }
 
 void check(common_json &value, const std::string &path, const field_rule &rule) {
     if (!is_of(value, rule.type)) refuse_field(path, "is " + shown(value) + "; it must be " + name_of(rule.type));
@@ -84,7 +80,7 @@ void check_fields(common_json &object, const std::string &what, const std::vecto
         }
         const std::string path = what.empty() ? key : what + "." + key;
         if (!found) {
-            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the field " + (path.size() <= 200 ? path : path.substr(0, 200) + "...") + " does not exist here; remove it or correct its name");
+            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the field " + shortened(path) + " does not exist here; remove it or correct its name");
         }
         if (value.is_null()) {
             absent.push_back(key);

@@ -117,7 +117,7 @@ std::vector<server_tokens> take_prompts(const engine_llama &llama, const common_
             for (size_t i = 0; i < one.size(); ++i) {
                 const common_json &token = one.at(i);
                 if (!token.is_number_integer() || token.get<int64_t>() < 0 || token.get<int64_t>() >= n_vocab) {
-                    throw failure(MULLAMA_E_INVALID_TOKEN, place(at, i) + " is " + token.dump_safe().substr(0, 40) + "; the vocabulary has tokens 0 to " + std::to_string(n_vocab - 1));
+                    throw failure(MULLAMA_E_INVALID_TOKEN, place(at, i) + " is " + shortened(token.dump_safe(), 40) + "; the vocabulary has tokens 0 to " + std::to_string(n_vocab - 1));
                 }
                 tokens.push_back(token.get<llama_token>());
             }
@@ -232,7 +232,7 @@ std::unique_ptr<request_work> embeddings(engine_llama &llama, common_json body) 
     check_fields(body, "", {&embedding_request_fields()});
     if (!body.contains("input")) refuse_field("input", "is missing");
     const std::string format = body.contains("encoding_format") ? body.at("encoding_format").get<std::string>() : "float";
-    if (format != "float" && format != "base64") refuse_field("encoding_format", "is \"" + format + "\"; it must be float or base64");
+    if (format != "float" && format != "base64") refuse_field("encoding_format", "is \"" + shortened(format) + "\"; it must be float or base64");
     const int32_t width = llama_model_n_embd_out(llama.model());
     const int32_t dimensions = body.contains("dimensions") ? body.at("dimensions").get<int32_t>() : 0;
     if (dimensions > width) refuse_field("dimensions", "is " + std::to_string(dimensions) + "; the model's vectors have " + std::to_string(width));
@@ -461,7 +461,7 @@ std::unique_ptr<request_work> prepare_request(engine_llama &llama, const std::st
     if (route == "slots") return slots(llama, std::move(parsed));
     if (route == "metrics") return metrics(llama, std::move(parsed));
     if (route == "lora-adapters") return lora_adapters(llama, std::move(parsed));
-    throw failure(MULLAMA_E_INVALID_ARGUMENT, "there is no route \"" + route.substr(0, 100) + "\"; the routes are chat/completions, completions, responses, messages, messages/count_tokens, "
+    throw failure(MULLAMA_E_INVALID_ARGUMENT, "there is no route \"" + shortened(route, 100) + "\"; the routes are chat/completions, completions, responses, messages, messages/count_tokens, "
                                               "infill, embeddings, rerank, tokenize, detokenize, apply-template, props, slots, metrics and lora-adapters");
 }
 

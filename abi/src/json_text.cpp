@@ -44,7 +44,7 @@ std::string pointer_step(std::string_view step, std::string_view pointer) {
         }
         const char escaped = ++i < step.size() ? step[i] : '\0';
         if (escaped != '0' && escaped != '1') {
-            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the pointer \"" + std::string(pointer) + "\" has a ~ that is followed by neither 0 nor 1; ~0 stands for a tilde, ~1 for a slash");
+            throw failure(MULLAMA_E_INVALID_ARGUMENT, "the pointer \"" + shortened(pointer) + "\" has a ~ that is followed by neither 0 nor 1; ~0 stands for a tilde, ~1 for a slash");
         }
         name += escaped == '0' ? '~' : '/';
     }
@@ -68,13 +68,13 @@ common_json parse_json(std::string_view text, const char *what) {
     try {
         return common_json::parse(std::string(text));
     } catch (const std::exception &e) {
-        throw failure(MULLAMA_E_INVALID_JSON, std::string(what) + " is not JSON: " + mended_utf8(e.what()));
+        throw failure(MULLAMA_E_INVALID_JSON, std::string(what) + " is not JSON: " + shortened(e.what(), longest_reason));
     }
 }
 
 common_json find_json(const common_json &value, std::string_view pointer) {
     if (!pointer.empty() && pointer[0] != '/') {
-        throw failure(MULLAMA_E_INVALID_ARGUMENT, "the pointer \"" + std::string(pointer) + "\" does not begin with a slash; write one before each name and place, such as /choices/0");
+        throw failure(MULLAMA_E_INVALID_ARGUMENT, "the pointer \"" + shortened(pointer) + "\" does not begin with a slash; write one before each name and place, such as /choices/0");
     }
     // All steps are read before the first is taken: a wrong pointer is wrong for every value.
     std::vector<std::string> steps;

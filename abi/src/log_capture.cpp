@@ -48,7 +48,7 @@ void log_capture::add(int level, const char *text) {
 
 void log_capture::add_line() {
     if (line_.empty()) return;
-    const std::string line = mended_utf8(without_function_name(line_));
+    const std::string line = shortened(without_function_name(line_), longest_reason);
     line_.clear();
     if (line.empty()) return;
     if (level_ == GGML_LOG_LEVEL_ERROR) errors_.push_back(line);

@@ -103,7 +103,7 @@ void take_response_format(common_json &body) {
     } else if (kind == "choice") {
         body["grammar"] = grammar_of_choices(require("choices"));
     } else if (kind != "text") {
-        refuse_field("response_format.type", "is \"" + kind + "\"; it must be text, json_object, json_schema, grammar, regex or choice");
+        refuse_field("response_format.type", "is \"" + shortened(kind) + "\"; it must be text, json_object, json_schema, grammar, regex or choice");
     }
 }
 
@@ -136,7 +136,7 @@ void check_logit_bias(const engine_llama &llama, const common_json &body) {
         for (const auto &[key, value] : biases.items()) {
             const bool numeric = !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == std::string::npos;
             if (numeric) check_token(std::stoll(key), "logit_bias." + key);
-            if (!numeric) refuse_field("logit_bias", "names \"" + mended_utf8(key.substr(0, 40)) + "\"; its names must be token ids");
+            if (!numeric) refuse_field("logit_bias", "names \"" + shortened(key, 40) + "\"; its names must be token ids");
             check_value(value, "logit_bias." + key);
         }
         return;

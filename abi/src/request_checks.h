@@ -24,7 +24,7 @@ auto blame(int32_t code, const std::string &what, Body &&body) {
     } catch (const std::bad_alloc &) {
         throw;
     } catch (const std::exception &e) {
-        throw failure(code, what + ": " + mended_utf8(e.what()));
+        throw failure(code, what + ": " + shortened(e.what(), longest_reason));
     }
 }
 

@@ -82,6 +82,12 @@ std::string mended_utf8(std::string_view text) {
     return mended;
 }
 
+std::string shortened(std::string_view text, size_t most) {
+    if (text.size() <= most) return mended_utf8(text);
+    while (most && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+    return mended_utf8(text.substr(0, most)) + "...";
+}
+
 std::string_view take_text(const char *data, size_t size, const char *what) {
     require_array(data, size, what);
     if (!data) return {};

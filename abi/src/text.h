@@ -18,6 +18,10 @@ size_t unfinished_utf8_suffix(std::string_view text) noexcept;
 // The text with every maximal invalid part replaced by U+FFFD.
 std::string mended_utf8(std::string_view text);
 
+// The text, mended, for a message: its beginning, where it is long. Messages tell what is wrong, not all of what was given.
+std::string shortened(std::string_view text, size_t most = 200);
+constexpr size_t longest_reason = 1000;  // of what llama.cpp says
+
 // A text argument. NULL with length 0 is the empty text; anything that is not UTF-8 is an error naming the argument.
 std::string_view take_text(const char *data, size_t size, const char *what);
 

@@ -326,7 +326,7 @@ struct load_stopped : std::exception {
 
 failure failure_of(const server_task_result &result) {
     const auto &error = static_cast<const server_task_result_error &>(result);
-    const std::string reason = mended_utf8(error.err_msg);
+    const std::string reason = shortened(error.err_msg, longest_reason);
     switch (error.err_type) {
         case ERROR_TYPE_EXCEED_CONTEXT_SIZE: return {MULLAMA_E_CONTEXT_FULL, reason};
         case ERROR_TYPE_NOT_SUPPORTED: return {MULLAMA_E_UNSUPPORTED, reason};
@@ -370,7 +370,10 @@ engine_llama::engine_llama(engine_settings &settings) : settings_(settings) {
     // A stream's last result is without the text that was held back, as the start of a stop text or of a character.
     for (server_slot &slot : slots_of(context_)) {
         slot.callback_on_reset = [this, reset = slot.callback_on_reset](const server_slot &ended) {
-            if (ended.task->params.stream && ended.n_sent_text < ended.generated_text.size()) rests_[ended.task->id] = ended.generated_text.substr(ended.n_sent_text);
+            if (ended.task->params.stream && ended.n_sent_text < ended.generated_text.size()) {
+                const std::lock_guard<std::mutex> held(bookkeeping_);
+                if (expected_.count(ended.task->id)) rests_[ended.task->id] = ended.generated_text.substr(ended.n_sent_text);
+            }
             reset(ended);
         };
         // An action that waits for the slot comes before the tasks that do.
@@ -420,7 +423,7 @@ void engine_llama::load() {
                 const common_chat_templates_ptr templates = common_chat_templates_init(model_, settings_.chat_template);
                 common_chat_templates_support_enable_thinking(templates.get());
             } catch (const std::exception &e) {
-                throw failure(MULLAMA_E_TEMPLATE_FAILED, std::string("the chat template cannot be used: ") + mended_utf8(e.what()));
+                throw failure(MULLAMA_E_TEMPLATE_FAILED, std::string("the chat template cannot be used: ") + shortened(e.what(), longest_reason));
             }
         }
         const std::string reasons = captured.errors(abort_count() != aborts ? "a check inside llama.cpp failed" : "llama.cpp gave no reason");
@@ -587,12 +590,14 @@ size_t engine_llama::restore(server_slot &slot, const std::vector<uint8_t> &byte
 void engine_llama::step() {
     int n_processing = 0, n_generating = 0, n_paused = 0;
     bool prefills = false;
+    std::unique_lock<std::mutex> held(bookkeeping_);
     for (const server_slot &slot : slots_of(context_)) {
         n_processing += slot.is_processing();
         n_generating += slot.state == SLOT_STATE_GENERATING;
         n_paused += slot.state == paused_state && paused_.count(slot.task->id);
         prefills = prefills || slot.state == SLOT_STATE_STARTED || slot.state == SLOT_STATE_PROCESSING_PROMPT;
     }
+    held.unlock();
     const int n_each = settings_.draft_model.empty() ? 1 : 1 + settings_.options.draft_max;
     step_limit = n_generating && prefills ? static_cast<uint32_t>(n_generating * n_each) + settings_.options.prefill_chunk : 0;
     step_slots = &slots_of(context_);
@@ -615,6 +620,7 @@ void engine_llama::step() {
 void engine_llama::post(server_task &&task) {
     server_response &results = context_.impl->queue_results;
     const auto expect = [&](int id) {
+        const std::lock_guard<std::mutex> held(bookkeeping_);
         expected_.insert(id);
         results.add_waiting_task_id(id);
     };
@@ -625,6 +631,7 @@ void engine_llama::post(server_task &&task) {
 
 void engine_llama::cancel(const std::vector<int> &tasks) {
     std::vector<server_task> cancels;
+    std::unique_lock<std::mutex> held(bookkeeping_);
     for (int id : tasks) {
         if (!expected_.erase(id)) continue;
         paused_.erase(id);
@@ -633,6 +640,7 @@ void engine_llama::cancel(const std::vector<int> &tasks) {
         cancels.emplace_back(SERVER_TASK_TYPE_CANCEL);
         cancels.back().id_target = id;
     }
+    held.unlock();
     if (!cancels.empty()) context_.impl->queue_tasks.post(std::move(cancels), true);
 }
 
@@ -646,6 +654,7 @@ std::unique_ptr<server_task_result> engine_llama::take() {
     if (expected_.empty()) return nullptr;
     std::unique_ptr<server_task_result> result = context_.impl->queue_results.recv_with_timeout(expected_, 0);
     if (result && (result->is_error() || result->is_stop())) {
+        const std::lock_guard<std::mutex> held(bookkeeping_);
         if (auto *last = dynamic_cast<server_task_result_cmpl_final *>(result.get())) {
             const auto rest = rests_.find(last->id);
             if (rest != rests_.end()) last->content = rest->second;
@@ -670,10 +679,12 @@ std::vector<int> engine_llama::tasks_in_slots() {
 void engine_llama::set_paused(int task, bool paused) {
     for (server_slot &slot : slots_of(context_)) {
         if (!slot.task || slot.task->id != task) continue;
+        std::unique_lock<std::mutex> held(bookkeeping_);
         if (paused && slot.state == SLOT_STATE_GENERATING) {
             slot.state = paused_state;
             paused_.insert(task);
         } else if (!paused && paused_.erase(task)) {
+            held.unlock();
             slot.state = SLOT_STATE_GENERATING;
             wake();  // when every slot has waited, so does the loop
         }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -125,6 +126,8 @@ class engine_llama {
     bool has_template_ = false;
     tool_support tools_ = tool_support::none;
     std::unique_ptr<server_chat_params> chatml_tools_;
+    // The loop looks at these also within a step, when others may post and cancel.
+    std::mutex bookkeeping_;
     std::unordered_set<int> expected_;  // tasks whose results are to come
     std::unordered_set<int> paused_;    // tasks that wait for their reader
     std::unordered_map<int, std::string> rests_;  // text that ended tasks had not sent

@@ -6,6 +6,7 @@
 #include "generated/request_fields.h"
 #include "request_checks.h"
 #include "server-chat.h"
+#include "text.h"
 
 namespace mullama {
 
@@ -21,7 +22,7 @@ void check_blocks(const common_json &content, const std::string &name) {
         const common_json &block = content.at(i);
         if (!block.is_object() || !block.contains("type") || !block.at("type").is_string()) refuse_field(place(name, i), "must be a block with a type");
         const std::string kind = block.at("type").get<std::string>();
-        if (!known.count(kind)) refuse_field(place(name, i) + ".type", "is \"" + kind + "\"; it must be text, thinking, image, tool_use or tool_result");
+        if (!known.count(kind)) refuse_field(place(name, i) + ".type", "is \"" + shortened(kind) + "\"; it must be text, thinking, image, tool_use or tool_result");
         if (kind == "tool_result" && block.contains("content")) check_blocks(block.at("content"), place(name, i) + ".content");
     }
 }
@@ -97,6 +98,7 @@ common_json chat_of_messages(common_json body) {
     if (body.contains("tools")) {
         for (size_t i = 0; i < body.at("tools").size(); ++i) {
             check_fields(body.at("tools").at(i), place("tools", i), {&anthropic_tool_fields()});
+            if (body.at("tools").at(i).contains("input_schema") && !body.at("tools").at(i).at("input_schema").is_object()) refuse_field(place("tools", i) + ".input_schema", "must be a JSON schema, an object");
             if (body.at("tools").at(i).contains("type") && body.at("tools").at(i).at("type") != "custom") refuse_field(place("tools", i) + ".type", "must be custom");
         }
     }

@@ -136,10 +136,18 @@ shielded_text text_shield::uncover(const std::string &prompt) const {
     size_t at = 0;
     for (size_t start = prompt.find(mark_start); start != std::string::npos; start = prompt.find(mark_start, at)) {
         const size_t number = start + mark_start.size();
-        const size_t end = prompt.find(mark_end, number);
-        if (end == std::string::npos) break;
+        size_t end = number;
+        while (end < prompt.size() && std::isdigit(static_cast<unsigned char>(prompt[end]))) ++end;
+        constexpr size_t most_digits = 9;
+        const bool is_mark = end > number && end - number <= most_digits && prompt.compare(end, mark_end.size(), mark_end) == 0;
+        const size_t index = is_mark ? std::stoul(prompt.substr(number, end - number)) : covered_.size();
         result.text.append(prompt, at, start - at);
-        const std::string &text = covered_.at(std::stoul(prompt.substr(number, end - number)));
+        if (index >= covered_.size()) {  // the character itself, which definitions and arguments may hold, or what a template cut off
+            result.text += mark_start;
+            at = number;
+            continue;
+        }
+        const std::string &text = covered_[index];
         result.literal.emplace_back(result.text.size(), result.text.size() + text.size());
         result.text += text;
         at = end + mark_end.size();

@@ -16,6 +16,7 @@
 #include "libmullama.h"
 #include "llama-grammar.h"
 #include "log_capture.h"
+#include "schema_check.h"
 #include "text.h"
 
 namespace mullama {
@@ -114,14 +115,14 @@ void check(const llama_vocab *vocab, const std::string &text, const std::string 
         try {
             at = parser.parse_rule(at);
         } catch (const std::exception &e) {
-            refuse(mended_utf8(located(text, e.what(), at - text.c_str())));
+            refuse(shortened(located(text, e.what(), at - text.c_str()), longest_reason));
         }
     }
     if (parser.rules.size() > most_rules) refuse("it has " + std::to_string(parser.rules.size()) + " rules, repetitions and groups included; at most " + std::to_string(most_rules) + " are followed");
     for (const auto &[name, id] : parser.symbol_ids) {
-        if (id >= parser.rules.size() || parser.rules[id].empty()) refuse("the rule \"" + name + "\" is used but not defined");
+        if (id >= parser.rules.size() || parser.rules[id].empty()) refuse("the rule \"" + shortened(name) + "\" is used but not defined");
     }
-    if (!parser.symbol_ids.count(root)) refuse("it has no rule \"" + root + "\" to start with");
+    if (!parser.symbol_ids.count(root)) refuse("it has no rule \"" + shortened(root) + "\" to start with");
 }
 
 // llama.cpp follows every way to read a text on its own: a token of 16 characters that can be read in 3 ways a character takes
@@ -229,7 +230,7 @@ std::string rule_of_pattern(const std::string &pattern) {
 }
 
 [[noreturn]] void refuse_schema(const std::string &where, const std::string &reason) {
-    throw failure(MULLAMA_E_INVALID_SCHEMA, "the JSON schema cannot be enforced: " + where + " " + reason);
+    throw failure(MULLAMA_E_INVALID_SCHEMA, "the JSON schema cannot be enforced: " + shortened(where) + " " + reason);
 }
 
 // llama.cpp reads the first of some keywords that it finds, and none beside it.
@@ -255,7 +256,7 @@ void require_read(const common_json &schema, const std::string &where) {
     if (!schema.contains("required") || !schema.at("required").is_array()) return;
     for (const common_json &name : schema.at("required")) {
         const bool listed = name.is_string() && schema.contains("properties") && schema.at("properties").is_object() && schema.at("properties").contains(name.get<std::string>());
-        if (!listed) refuse_schema(where + "required", "names " + mended_utf8(name.dump_safe()) + ", which is not among the properties; add it to them");
+        if (!listed) refuse_schema(where + "required", "names " + shortened(name.dump_safe()) + ", which is not among the properties; add it to them");
     }
 }
 
@@ -277,17 +278,17 @@ void require_enforceable(const common_json &schema, const std::string &where) {
     if (schema.contains("format") && schema.at("format").is_string()) {
         const std::string format = schema.at("format").get<std::string>();
         static const std::set<std::string> known = {"date", "time", "date-time", "uuid", "int32", "int64", "float", "double"};
-        if (!known.count(format) && !(format.size() == 5 && format.compare(0, 4, "uuid") == 0)) refuse_schema(where + "format", "is \"" + mended_utf8(format) + "\", which has no form in a grammar; remove it, or set strict to false");
+        if (!known.count(format) && !(format.size() == 5 && format.compare(0, 4, "uuid") == 0)) refuse_schema(where + "format", "is \"" + shortened(format) + "\", which has no form in a grammar; remove it, or set strict to false");
     }
     if (schema.contains("pattern") && schema.at("pattern").is_string() && grouped(schema.at("pattern").get<std::string>()) != schema.at("pattern").get<std::string>()) {
-        refuse_schema(where + "pattern", "is \"" + mended_utf8(schema.at("pattern").get<std::string>()) + "\"; put parentheses around each character that is escaped, a quote or not ASCII, and repeated");
+        refuse_schema(where + "pattern", "is \"" + shortened(schema.at("pattern").get<std::string>()) + "\"; put parentheses around each character that is escaped, a quote or not ASCII, and repeated");
     }
     if (schema.contains("pattern") && schema.at("pattern").is_string() && rule_of_pattern(schema.at("pattern").get<std::string>()).empty()) {
-        refuse_schema(where + "pattern", "is \"" + mended_utf8(schema.at("pattern").get<std::string>()) + "\", which has no form in a grammar; it must begin with ^ and end with $, without look-around");
+        refuse_schema(where + "pattern", "is \"" + shortened(schema.at("pattern").get<std::string>()) + "\", which has no form in a grammar; it must begin with ^ and end with $, without look-around");
     }
     for (const char *names : {"properties", "$defs", "definitions"}) {
         if (!schema.contains(names) || !schema.at(names).is_object()) continue;
-        for (const auto &[name, inner] : schema.at(names).items()) require_enforceable(inner, where + names + "." + name + ".");
+        for (const auto &[name, inner] : schema.at(names).items()) require_enforceable(inner, where + names + "." + shortened(name) + ".");
     }
     for (const char *one : {"items", "additionalProperties"}) {
         if (schema.contains(one)) require_enforceable(schema.at(one), where + one + ".");
@@ -314,9 +315,9 @@ std::string grammar_of_regex(const std::string &regex) {
         rule = rule_of_pattern(pattern);
         grammar = json_schema_to_grammar(common_json::object({{"type", "string"}, {"pattern", pattern}}), true);
     } catch (const std::exception &e) {
-        refuse("the regular expression is not valid: " + mended_utf8(e.what()));
+        refuse("the regular expression is not valid: " + shortened(e.what(), longest_reason));
     }
-    if (rule.empty()) refuse("the regular expression \"" + mended_utf8(regex) + "\" has no form in a grammar; look-around and back references do not");
+    if (rule.empty()) refuse("the regular expression \"" + shortened(regex) + "\" has no form in a grammar; look-around and back references do not");
     std::string result = "root ::= " + rule + "\n";
     std::istringstream lines(grammar);
     for (std::string line; std::getline(lines, line);) {
@@ -376,7 +377,7 @@ llama_sampler *init_grammar(const llama_vocab *vocab, const std::string &grammar
         try {
             const std::regex compiled(pattern);
         } catch (const std::regex_error &e) {
-            refuse("the trigger pattern \"" + pattern + "\" is no regular expression: " + e.what());
+            refuse("the trigger pattern \"" + shortened(pattern) + "\" is no regular expression: " + e.what());
         }
         patterns.push_back(pattern.c_str());
     }
@@ -397,12 +398,13 @@ llama_sampler *init_grammar(const llama_vocab *vocab, const std::string &grammar
 std::string grammar_of_schema(std::string_view schema) {
     const common_json parsed = parse_json(schema, "the JSON schema");
     if (!parsed.is_object() && !parsed.is_boolean()) throw failure(MULLAMA_E_INVALID_SCHEMA, "the JSON schema is neither an object nor true or false");
+    require_convertible(parsed);
     try {
         return json_schema_to_grammar(parsed, true);
     } catch (const std::bad_alloc &) {
         throw;
     } catch (const std::exception &e) {
-        throw failure(MULLAMA_E_INVALID_SCHEMA, std::string("the JSON schema cannot be enforced: ") + mended_utf8(e.what()));
+        throw failure(MULLAMA_E_INVALID_SCHEMA, std::string("the JSON schema cannot be enforced: ") + shortened(e.what(), longest_reason));
     }
 }
 

@@ -45,7 +45,7 @@ void check_message(const server_chat_params &chat, common_json &message, const s
             if (kind == "image_url" && !chat.allow_image) throw failure(MULLAMA_E_UNSUPPORTED, at + " is an image; open the engine with a projector that sees images");
             if (kind == "input_audio" && !chat.allow_audio) throw failure(MULLAMA_E_UNSUPPORTED, at + " is sound; open the engine with a projector that hears");
             if (kind == "text" && !part.contains("text")) refuse_field(at + ".text", "is missing");
-            if (kind != "text" && kind != "image_url" && kind != "input_audio") refuse_field(at + ".type", "is \"" + kind + "\"; it must be text, image_url or input_audio");
+            if (kind != "text" && kind != "image_url" && kind != "input_audio") refuse_field(at + ".type", "is \"" + shortened(kind) + "\"; it must be text, image_url or input_audio");
         }
     }
     if (!message.contains("tool_calls")) return;
@@ -56,7 +56,7 @@ void check_message(const server_chat_params &chat, common_json &message, const s
         call.erase("index");
         if (!call.contains("type")) call["type"] = "function";
         if (!call.contains("function")) refuse_field(at + ".function", "is missing");
-        static const field_rules function = {{"name", type::text, 0, 256}, {"arguments", type::any}};  // templates take an object too
+        static const field_rules function = {{"name", type::text, 0, 256}, {"arguments", type::object_or_text}};  // templates take an object too
         check_fields(call.at("function"), at + ".function", {&function});
         for (const char *needed : {"name", "arguments"}) {
             if (!call.at("function").contains(needed)) refuse_field(at + ".function." + needed, "is missing");
@@ -89,7 +89,7 @@ void take_tool_choice(common_json &body) {
     if (!body.contains("tool_choice")) return;
     common_json &choice = body.at("tool_choice");
     if (choice.is_string()) {
-        if (choice != "auto" && choice != "none" && choice != "required") refuse_field("tool_choice", "is " + choice.dump_safe() + "; it must be auto, none, required or a function");
+        if (choice != "auto" && choice != "none" && choice != "required") refuse_field("tool_choice", "is " + shortened(choice.dump_safe()) + "; it must be auto, none, required or a function");
         if (choice == "required" && (!body.contains("tools") || body.at("tools").empty())) refuse_field("tool_choice", "is required, but there are no tools");
         return;
     }
@@ -103,9 +103,19 @@ void take_tool_choice(common_json &body) {
             if (tool.at("function").at("name").dump_safe() == name) kept.push_back(tool);
         }
     }
-    if (kept.empty()) refuse_field("tool_choice.function.name", "is " + name + ", which is none of the tools");
+    if (kept.empty()) refuse_field("tool_choice.function.name", "is " + shortened(name) + ", which is none of the tools");
     body["tools"] = kept;
     body["tool_choice"] = "required";
+}
+
+// Bytes of all texts in it.
+size_t size_of_texts(const common_json &value) {
+    if (value.is_string()) return value.get<std::string>().size();
+    size_t size = 0;
+    if (value.is_array() || value.is_object()) {
+        for (const common_json &inner : value) size += size_of_texts(inner);
+    }
+    return size;
 }
 
 }  // namespace
@@ -119,7 +129,7 @@ chat_request write_chat(engine_llama &llama, common_json &body) {
     if (body.contains("grammar") && body.contains("tools") && !body.at("tools").empty()) refuse_field("grammar", "cannot be combined with tools; use one of them");
     if (body.contains("reasoning_format")) {
         const std::string format = body.at("reasoning_format").get<std::string>();
-        if (format != "none" && format != "auto" && format != "deepseek") refuse_field("reasoning_format", "is \"" + format + "\"; it must be none, auto or deepseek");
+        if (format != "none" && format != "auto" && format != "deepseek") refuse_field("reasoning_format", "is \"" + shortened(format) + "\"; it must be none, auto or deepseek");
     }
     if (body.contains("top_logprobs") && !(body.contains("logprobs") && body.at("logprobs").get<bool>())) refuse_field("top_logprobs", "needs logprobs to be true");
 
@@ -131,7 +141,7 @@ chat_request write_chat(engine_llama &llama, common_json &body) {
     text_shield shield(llama.special());
     cover_messages(shield, body.at("messages"));
     if (body.contains("tools")) cover_tools(shield, body.at("tools"));
-    const template_budget budget;
+    const template_budget budget(size_of_texts(body));
     chat_request request;
     const auto parameters_of = [&](common_json chosen) {
         return blame(MULLAMA_E_TEMPLATE_FAILED, "the messages cannot be written with the chat template", [&] {
@@ -140,7 +150,7 @@ chat_request write_chat(engine_llama &llama, common_json &body) {
             } catch (const std::invalid_argument &e) {
                 // What is left to be wrong with the fields; a template that fails has its own words.
                 if (std::string(e.what()).rfind("Unable to generate parser", 0) == 0) throw;
-                throw failure(MULLAMA_E_INVALID_ARGUMENT, mended_utf8(e.what()));
+                throw failure(MULLAMA_E_INVALID_ARGUMENT, shortened(e.what(), longest_reason));
             }
         });
     };

@@ -25,7 +25,7 @@ auto blame(int32_t code, const std::string &what, Body &&body) {
     } catch (const std::bad_alloc &) {
         throw;
     } catch (const std::exception &e) {
-        throw failure(code, what + ": " + mended_utf8(e.what()));
+        throw failure(code, what + ": " + shortened(e.what(), longest_reason));
     }
 }
 
@@ -59,7 +59,7 @@ std::shared_ptr<common_chat_templates> templates_of(model_resource &model, const
 
 chat_prompt apply_chat_template(model_resource &model, std::string_view messages, const mullama_chat_options &options) {
     model.require_vocab();
-    const template_budget budget;
+    const template_budget budget(messages.size() + options.tools_len + options.template_arguments_len);
     common_json parsed = parse_json(messages, "messages");
     if (!parsed.is_array() || parsed.empty()) {
         throw failure(MULLAMA_E_INVALID_JSON, "messages is not a list of at least one {role, content} object");

@@ -12,6 +12,7 @@ import families
 import mullama
 import pytest
 import tiny_models
+from healthy import Healthy
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +38,13 @@ def engine(tiny: Path) -> Iterator[mullama.Engine]:
     """Four slots of 256 tokens on the tiny llama; one thread, which is fastest for its size."""
     with mullama.Engine(tiny / "llama.gguf", n_ctx=256, n_slots=4, n_threads=1) as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def watched(tiny: Path) -> Iterator[Healthy]:
+    """An engine on which three streams can run beside what a test does. Their readers hold them up, so that they last as long."""
+    with mullama.Engine(tiny / "llama.gguf", n_ctx=256, n_slots=4, n_threads=1, max_buffered=8) as engine:
+        yield Healthy(engine)
 
 
 @pytest.fixture

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import threading
 from typing import Any
 
 import mullama
 import pytest
 import rewrite
 from ask import answer, user
+from healthy import Healthy
 
-HEALTHY = ["the of and to", "how many people", "time made his"]
 Code = mullama.ErrorCode
 
 DEEP = "[" * 5_000_000 + "]" * 5_000_000
@@ -36,6 +33,12 @@ BAD: dict[str, tuple[str, Any, Code, str]] = {
     "a lone surrogate": ("completions", '{"prompt": "\\ud800"}', Code.INVALID_JSON, "not JSON"),
     "a number beyond all": ("completions", '{"prompt": "a", "temperature": 1e999}', Code.INVALID_JSON, "not JSON"),
     "a list for an object": ("completions", "[1]", Code.INVALID_ARGUMENT, "the body"),
+    "no text at all": ("completions", "{", Code.INVALID_JSON, "not JSON"),
+    "a lone surrogate in a chat": ("chat/completions", '{"messages": [{"role": "user", "content": "\\udfff"}]}', Code.INVALID_JSON, "not JSON"),
+    "half a pair of surrogates in a name": ("chat/completions", '{"\\ud83d": 1}', Code.INVALID_JSON, "not JSON"),
+    "a text of 3 MB that is no JSON": ("completions", '"' + "x" * 3_000_000, Code.INVALID_JSON, "not JSON"),
+    "a number of 1 MB": ("completions", '{"prompt": "a", "seed": ' + "9" * 1_000_000 + "}", Code.INVALID_JSON, "not JSON"),
+    "a name of 1 MB": ("completions", {**ONE, "é" * 500_000: 1}, Code.INVALID_ARGUMENT, "é... does not exist"),
     "an unknown route": ("chat", CHAT, Code.INVALID_ARGUMENT, "no route"),
     "an unknown field": ("chat/completions", {**CHAT, "temprature": 1}, Code.INVALID_ARGUMENT, "temprature"),
     "an unknown field deep inside": ("chat/completions", {"messages": [{"role": "user", "content": "x", "weight": 1}]}, Code.INVALID_ARGUMENT, "messages[0].weight"),
@@ -64,9 +67,25 @@ BAD: dict[str, tuple[str, Any, Code, str]] = {
     "a schema with a pattern that does not compile": ("chat/completions", schema({"type": "string", "pattern": "^(["}), Code.INVALID_SCHEMA, "pattern"),
     "a schema that cannot be enforced": ("chat/completions", schema({"type": "object", "not": {}}), Code.INVALID_SCHEMA, "not"),
     "a schema of 10,000 alternatives": ("chat/completions", schema({"anyOf": [{"const": f"x{i}"} for i in range(10_000)]}), Code.INVALID_GRAMMAR, "1024 ways"),
+    "a schema that is itself": ("chat/completions", schema({"$ref": "#"}), Code.INVALID_SCHEMA, "$ref #"),
+    "a definition that is itself": ("chat/completions", schema({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}), Code.INVALID_SCHEMA, "itself"),
+    "two definitions that are each other": ("chat/completions", schema({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}), Code.INVALID_SCHEMA, "itself"),
+    "a choice with itself": ("chat/completions", schema({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {"const": 1}]}}}), Code.INVALID_SCHEMA, "itself"),
+    "a schema with a pattern of 1 MB": ("chat/completions", schema({"type": "string", "pattern": "^" + "x" * 1_000_000 + "["}), Code.INVALID_SCHEMA, "pattern"),
+    "a schema with a name of 1 MB": ("chat/completions", schema({"type": "object", "properties": {"x" * 1_000_000: {"not": {}}}}), Code.INVALID_SCHEMA, "properties.xxx"),
+    "a schema with a bound that is none": ("chat/completions", schema({"type": "string", "minLength": "x"}), Code.INVALID_SCHEMA, "minLength"),
+    "a schema with a type that does not exist": ("chat/completions", schema({"type": "strnig"}), Code.INVALID_SCHEMA, "strnig"),
+    "a grammar with a name of 1 MB": ("completions", {**ONE, "grammar": "root ::= " + "x" * 1_000_000}, Code.INVALID_GRAMMAR, "used but not defined"),
     "a format that does not exist": ("chat/completions", {**CHAT, "response_format": {"type": "xml"}}, Code.INVALID_ARGUMENT, "response_format.type"),
     "two constraints": ("completions", {**ONE, "grammar": 'root ::= "a"', "json_schema": {}}, Code.INVALID_ARGUMENT, "json_schema"),
     "a tool with a broken schema": ("chat/completions", tool(parameters={"$ref": "#/nowhere"}), Code.INVALID_SCHEMA, "nowhere"),
+    "a tool with a schema that is itself": ("chat/completions", tool(parameters={"type": "object", "properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}), Code.INVALID_SCHEMA, "itself"),
+    "a tool with a pattern that does not compile": ("chat/completions", tool(parameters={"type": "object", "properties": {"x": {"type": "string", "pattern": "^([$"}}}), Code.INVALID_SCHEMA, "pattern"),
+    "a tool with a schema of a type that does not exist": ("chat/completions", tool(parameters={"type": "object", "properties": {"x": {"type": "strnig"}}}), Code.INVALID_SCHEMA, "strnig"),
+    "a tool with a schema that is a list": ("chat/completions", tool(parameters=[]), Code.INVALID_ARGUMENT, "tools[0].function.parameters"),
+    "a choice of 10 MB": ("chat/completions", {**CHAT, "tools": [TOOL], "tool_choice": "x" * 10_000_000}, Code.INVALID_ARGUMENT, 'tool_choice is "xxx'),
+    "a choice of a tool with a name of 10 MB": (
+        "chat/completions", {**CHAT, "tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x" * 10_000_000}}}, Code.INVALID_ARGUMENT, 'tool_choice.function.name is "xxx'),
     "a tool with a name of 1 MB": ("chat/completions", {**CHAT, "tools": [{"type": "function", "function": {"name": "x" * 1_000_000}}]}, Code.INVALID_ARGUMENT, "tools[0].function.name"),
     "a tool without a name": ("chat/completions", {**CHAT, "tools": [{"type": "function", "function": {}}]}, Code.INVALID_ARGUMENT, "tools[0].function.name"),
     "a tool that is none": ("chat/completions", {**CHAT, "tools": [{"type": "web_search"}]}, Code.INVALID_ARGUMENT, "tools[0]"),
@@ -76,6 +95,17 @@ BAD: dict[str, tuple[str, Any, Code, str]] = {
         "chat/completions",
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]},
         Code.UNSUPPORTED, "messages[0].content[0] is an image"),
+    "an image that is no base64": (
+        "chat/completions",
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,@@@@"}}]}]},
+        Code.UNSUPPORTED, "messages[0].content[0] is an image"),
+    "sound that is no base64": (
+        "chat/completions",
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "@@@@", "format": "wav"}}]}]},
+        Code.UNSUPPORTED, "messages[0].content[0] is sound"),
+    "a kind of content of 1 MB": ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "x" * 1_000_000}]}]}, Code.INVALID_ARGUMENT, "messages[0].content[0].type"),
+    "a kind of block of 1 MB": ("messages", {"messages": [{"role": "user", "content": [{"type": "x" * 1_000_000}]}]}, Code.INVALID_ARGUMENT, 'messages[0].content[0].type is "xxx'),
+    "a mark that only programs use": ("chat/completions", {"messages": user("\ufdd0")}, Code.INVALID_ARGUMENT, "U+FDD0"),
     "a message without a role": ("chat/completions", {"messages": [{"content": "x"}]}, Code.INVALID_ARGUMENT, "messages[0].role"),
     "a message that is none": ("chat/completions", {"messages": ["x"]}, Code.INVALID_ARGUMENT, "messages[0]"),
     "no messages": ("chat/completions", {"messages": []}, Code.INVALID_ARGUMENT, "messages"),
@@ -92,36 +122,18 @@ BAD: dict[str, tuple[str, Any, Code, str]] = {
 }
 
 
+def send(engine: mullama.Engine, route: str, body: Any) -> Any:
+    return answer(engine, route, **body) if isinstance(body, dict) else engine.request(route, body)
+
+
 @pytest.mark.parametrize("name", BAD)
-def test_each_is_a_typed_error(engine, name):
+def test_each_is_a_typed_error_and_the_streams_beside_it_stay_the_same_to_the_byte(watched, name):
     route, body, code, message = BAD[name]
-    with pytest.raises(mullama.Error) as caught:
-        answer(engine, route, **body) if isinstance(body, dict) else engine.request(route, body)
+    with watched.beside(), pytest.raises(mullama.Error) as caught:
+        send(watched.engine, route, body)
     assert caught.value.code == code, caught.value
     assert message in str(caught.value)
     assert len(str(caught.value)) < 2000
-
-
-def test_the_streams_beside_them_stay_the_same_to_the_byte(engine):
-    def healthy(disturb: Any) -> list[str]:
-        bodies = [{"prompt": prompt, "max_tokens": 120, "ignore_eos": True, "temperature": 0, "stream": True, "cache_prompt": False} for prompt in HEALTHY]
-        streams = [engine.request("completions", body) for body in bodies]
-        thread = threading.Thread(target=disturb)
-        thread.start()
-        texts = ["".join(json.dumps(event.data["choices"][0]["text"]) for event in stream) for stream in streams]
-        thread.join()
-        for stream in streams:
-            stream.close()
-        return texts
-
-    def disturb() -> None:
-        for route, body, _, _ in BAD.values():
-            if body is DEEP:
-                continue
-            with contextlib.suppress(mullama.Error):
-                answer(engine, route, **body) if isinstance(body, dict) else engine.request(route, body)
-
-    assert healthy(disturb) == healthy(lambda: None)
 
 
 FIELDS: dict[str, Any] = {
@@ -164,11 +176,75 @@ def test_a_model_without_a_template_cannot_chat(open_engine, tiny, tmp_path):
 
 
 def test_a_template_that_raises_is_an_error_of_the_template(open_engine):
-    engine = open_engine(chat_template="{% if messages[0].content == 'bad' %}{{ raise_exception('no such word') }}{% endif %}the")
+    engine = open_engine(chat_template="{% if messages[0].content == 'bad' %}{{ raise_exception('no such word') }}{% endif %}the", max_buffered=8)
     assert answer(engine, "chat/completions", **CHAT)["usage"]["completion_tokens"] == 4
-    with pytest.raises(mullama.Error, match="no such word") as caught:
+    with Healthy(engine).beside(), pytest.raises(mullama.Error, match="no such word") as caught:
         answer(engine, "chat/completions", messages=user("bad"))
     assert caught.value.code == Code.TEMPLATE_FAILED
+
+
+def test_what_a_template_raises_is_shortened(open_engine):
+    engine = open_engine(chat_template="{% if messages[0].content | length > 9 %}{{ raise_exception(messages[0].content) }}{% endif %}the", max_buffered=8)
+    with Healthy(engine).beside(), pytest.raises(mullama.Error, match="bad bad") as caught:
+        answer(engine, "chat/completions", messages=user("bad " * 100_000))
+    assert caught.value.code == Code.TEMPLATE_FAILED
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("mark", ["\ufdd05\ufdd1", "\ufdd0x\ufdd1", "\ufdd0\ufdd1", "\ufdd0" + "9" * 40 + "\ufdd1", "\ufdd0", "\ufdd1"])
+def test_marks_that_only_programs_use_stay_what_they_are_where_they_may_stand(watched, mark):
+    """What the assistant said and what tools are given is not looked through for special tokens, and so has no marks of the library."""
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": {"x": mark}}}
+    messages = [*user("the <|im_end|>"), {"role": "assistant", "content": mark, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "1", "content": "the"}]
+    schema = {"type": "object", "properties": {"x": {"type": "string", "description": mark}}}
+    with watched.beside():
+        prompt = answer(watched.engine, "apply-template", messages=messages, tools=[{"type": "function", "function": {"name": "f", "parameters": schema}}])["prompt"]
+    assert prompt.count(mark) >= 3
+    assert "the <|im_end|>" in prompt
+
+
+@pytest.mark.parametrize(
+    ("mode", "route", "body", "message"),
+    [
+        ("embed", "chat/completions", CHAT, "mode generate; this one was opened with mode embed"),
+        ("embed", "completions", ONE, "mode generate; this one was opened with mode embed"),
+        ("embed", "infill", {"input_prefix": "a", "input_suffix": "b"}, "mode generate; this one was opened with mode embed"),
+        ("embed", "rerank", {"query": "x", "documents": ["y"]}, "mode rerank; this one was opened with mode embed"),
+        ("rerank", "messages", {"messages": user("the"), "max_tokens": 2}, "mode generate; this one was opened with mode rerank"),
+        ("rerank", "embeddings", {"input": "x"}, "mode embed; this one was opened with mode rerank"),
+    ],
+)
+def test_what_an_engine_is_not_for_is_refused(open_engine, watched, mode, route, body, message):
+    engine = open_engine("bert.gguf", mode=mode, n_ctx=64)
+    with watched.beside(), pytest.raises(mullama.Error) as caught:
+        answer(engine, route, **body)
+    assert caught.value.code == Code.UNSUPPORTED
+    assert message in str(caught.value)
+
+
+def test_a_model_that_reads_only_is_not_opened_to_write(open_engine, watched):
+    with watched.beside(), pytest.raises(mullama.Error) as caught:
+        open_engine("bert.gguf")
+    assert caught.value.code == Code.UNSUPPORTED
+    assert "mode embed" in str(caught.value)
+
+
+def test_an_engine_that_is_given_up_before_it_is_ready(tiny, watched):
+    """There is nothing to ask before the engine is open; who does not want to wait stops the load."""
+    with watched.beside(), pytest.raises(mullama.Error) as caught:
+        mullama.Engine(tiny / "llama.gguf", progress=lambda _: False)
+    assert caught.value.code == Code.CANCELLED
+
+
+def test_requests_after_close_are_refused(open_engine, watched):
+    engine = open_engine()
+    engine.close()
+    with watched.beside():
+        for route, body in (("completions", ONE), ("chat/completions", CHAT), ("props", {})):
+            with pytest.raises(mullama.Error) as caught:
+                engine.request(route, body)
+            assert caught.value.code == Code.CLOSED
+            assert "the engine was closed" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@
 #include "failure.h"
 #include "ggml.h"
 #include "libmullama.h"
+#include "text.h"
 
 namespace mullama {
 
@@ -22,7 +23,7 @@ struct closer {
 };
 
 [[noreturn]] void throw_unwritable(const std::string &path, const std::string &reason) {
-    throw failure(MULLAMA_E_FILE_UNWRITABLE, "\"" + path + "\" cannot be written: " + reason);
+    throw failure(MULLAMA_E_FILE_UNWRITABLE, "\"" + shortened(path, longest_reason) + "\" cannot be written: " + reason);
 }
 
 // Writes and closes; gives the error number, 0 for success.
@@ -40,21 +41,21 @@ void require_regular_file(const std::string &path) {
     std::error_code error;
     const fs::file_status status = fs::status(fs::u8path(path), error);
     if (status.type() == fs::file_type::not_found) {
-        throw failure(MULLAMA_E_FILE_NOT_FOUND, "there is no file \"" + path + "\"; check the path, or fetch the file first");
+        throw failure(MULLAMA_E_FILE_NOT_FOUND, "there is no file \"" + shortened(path, longest_reason) + "\"; check the path, or fetch the file first");
     }
-    if (error) throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be read: " + error.message());
+    if (error) throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + shortened(path, longest_reason) + "\" cannot be read: " + error.message());
     if (fs::is_directory(status)) {
-        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" is a folder; name the file in it");
+        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + shortened(path, longest_reason) + "\" is a folder; name the file in it");
     }
     if (!fs::is_regular_file(status)) {
-        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" is not a regular file");
+        throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + shortened(path, longest_reason) + "\" is not a regular file");
     }
 }
 
 std::vector<uint8_t> read_file(const std::string &path) {
     require_regular_file(path);
     const std::unique_ptr<FILE, closer> file(ggml_fopen(path.c_str(), "rb"));
-    if (!file) throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be opened: " + std::strerror(errno));
+    if (!file) throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + shortened(path, longest_reason) + "\" cannot be opened: " + std::strerror(errno));
     std::vector<uint8_t> bytes;
     constexpr size_t step = 1 << 20;
     for (size_t got = step; got == step;) {
@@ -63,7 +64,7 @@ std::vector<uint8_t> read_file(const std::string &path) {
         got = std::fread(&bytes[before], 1, step, file.get());
         bytes.resize(before + got);
     }
-    if (std::ferror(file.get())) throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + path + "\" cannot be read: " + std::strerror(errno));
+    if (std::ferror(file.get())) throw failure(MULLAMA_E_FILE_UNREADABLE, "\"" + shortened(path, longest_reason) + "\" cannot be read: " + std::strerror(errno));
     return bytes;
 }
 

@@ -115,6 +115,7 @@ BAD: dict[str, tuple[str, Any, Code, str]] = {
     "more answers than slots": ("completions", {**ONE, "n": 5}, Code.INVALID_ARGUMENT, "n is 5"),
     "a slot that does not exist": ("completions", {**ONE, "id_slot": 4}, Code.INVALID_ARGUMENT, "id_slot"),
     "an adapter that does not exist": ("completions", {**ONE, "lora": [{"id": 0, "scale": 1}]}, Code.INVALID_ARGUMENT, "lora[0].id"),
+    "a file with a name of 60 KB": ("slots", {"action": "restore", "id_slot": 0, "path": "x" * 60_000}, Code.FILE_UNREADABLE, "xxx..."),
     "a sampler that does not exist": ("completions", {**ONE, "samplers": ["luck"]}, Code.INVALID_ARGUMENT, "luck"),
     "embeddings of a generating engine": ("embeddings", {"input": "x"}, Code.UNSUPPORTED, "mode embed"),
     "reranking with a generating engine": ("rerank", {"query": "x", "documents": ["y"]}, Code.UNSUPPORTED, "mode rerank"),

@@ -68,6 +68,7 @@ engine_state::engine_state(engine_settings settings) : settings_(std::move(setti
     lock held(mutex_);
     // A stop that comes before the loop has begun would be lost.
     something_changed_.wait(held, [this] { return started_; });
+    held.unlock();  // the lock of all engines comes before that of one
     open_engines::all().add(this);
     open_engines::all().stop_at_exit(open_engines::all().opened);
 }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -286,12 +285,6 @@ const jinja::func_builtins &limited_builtins() {
         builtins["tojson"] = [tojson = builtins.at("tojson")](const func_args &args) -> value {
             look_ahead("tojson", args);
             return tojson(args);
-        };
-        // std::localtime has one result for all threads.
-        builtins["strftime_now"] = [now = builtins.at("strftime_now")](const func_args &args) -> value {
-            static std::mutex one_at_a_time;
-            const std::lock_guard<std::mutex> held(one_at_a_time);
-            return now(args);
         };
         return builtins;
     }();

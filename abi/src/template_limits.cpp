@@ -188,7 +188,8 @@ void look_ahead(const std::string &name, const func_args &args) {
         const size_t width = is_val<jinja::value_int>(indent) && indent->val_int > 0 ? static_cast<size_t>(indent->val_int) : 0;
         spend(all.bytes);
         spend(product(all.entries, product(width, std::min(all.entries, deepest_data))));
-        for (const value &separator : argument("separators", 3)->val_arr) spend(product(all.entries, separator->val_str.length()));
+        const value separators = argument("separators", 3);
+        for (const value &separator : separators->val_arr) spend(product(all.entries, separator->val_str.length()));
     } else if (name == "join") {
         const extent all(input);
         spend(all.bytes);

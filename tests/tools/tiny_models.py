@@ -16,6 +16,10 @@ stream NumPy has frozen, so that ids recorded in a test case hold on every machi
 | `gemma3.gguf` | two layers with a sliding window of 16 tokens and one without |
 | `lfm2.gguf` | hybrid: two recurrent layers (short convolutions) and two with attention |
 | `t5.gguf` | an encoder and a decoder: 2 layers each, 64 wide, the llama's vocabulary |
+| `sees.gguf` | a projector for images (llava's): 32 x 32 pixels in patches of 8, so 16 tokens an image |
+| `hears.gguf` | a projector for sound (Ultravox's): 30 tokens for each 30 seconds begun |
+| `both.gguf` | both in one file |
+| `sees-gemma3.gguf` | a projector for `gemma3.gguf`, whose image tokens see each other both ways: 64 patches pooled to 16 tokens |
 | `minimal.gguf` | the smallest llama that loads, the base of the damaged files of `mutate.py` |
 """
 
@@ -462,6 +466,99 @@ def write_lora(path: Path | str, seed: int = 6, *, rank: int = 4, alpha: float =
     return Path(path)
 
 
+def write_projector(path: Path | str, seed: int = 11, *, sees: str | None = "mlp", hears: bool = False) -> Path:
+    """A projector for models that are 64 wide. `sees` is the kind that images are projected by: mlp or gemma3."""
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_type("mmproj")
+    writer.add_name("tiny projector")
+    writer.add_bool("clip.has_vision_encoder", sees is not None)
+    writer.add_bool("clip.has_audio_encoder", hears)
+    writer.add_bool("clip.use_gelu", True)
+    weights = _Weights(seed, np.float32)
+    tensors: dict[str, np.ndarray] = {}
+    if sees is not None:
+        tensors |= _add_vision(writer, weights, sees)
+    if hears:
+        tensors |= _add_hearing(writer, weights)
+    _write(writer, tensors)
+    return Path(path)
+
+
+N_TEXT = 64  # width of the models that projectors are for
+
+
+def _add_encoder(
+    writer: gguf.GGUFWriter, weights: _Weights, modality: str, prefix: str, n_embd: int, n_layer: int, n_pos: int
+) -> dict[str, np.ndarray]:
+    """A transformer of `n_layer` layers over `n_pos` positions. The last of llava's is not used."""
+    n_ff = 2 * n_embd
+    writer.add_uint32(f"clip.{modality}.embedding_length", n_embd)
+    writer.add_uint32(f"clip.{modality}.feed_forward_length", n_ff)
+    writer.add_uint32(f"clip.{modality}.block_count", n_layer)
+    writer.add_uint32(f"clip.{modality}.projection_dim", N_TEXT)
+    writer.add_uint32(f"clip.{modality}.attention.head_count", 2)
+    writer.add_float32(f"clip.{modality}.attention.layer_norm_epsilon", 1e-5)
+    tensors = {
+        f"{prefix}.position_embd.weight": weights.normal(n_pos, n_embd, scale=0.5),
+        f"{prefix}.post_ln.weight": weights.ones(n_embd),
+        f"{prefix}.post_ln.bias": weights.zeros(n_embd),
+    }
+    for layer in range(n_layer):
+        block = f"{prefix}.blk.{layer}."
+        for norm in ("ln1", "ln2"):
+            tensors |= {f"{block}{norm}.weight": weights.ones(n_embd), f"{block}{norm}.bias": weights.zeros(n_embd)}
+        for name, n_out, n_in in (
+            ("attn_q", n_embd, n_embd),
+            ("attn_k", n_embd, n_embd),
+            ("attn_v", n_embd, n_embd),
+            ("attn_out", n_embd, n_embd),
+            ("ffn_up", n_ff, n_embd),
+            ("ffn_down", n_embd, n_ff),
+        ):
+            tensors[f"{block}{name}.weight"] = weights.matrix(n_out, n_in)
+            if name != "attn_k":  # Whisper's have none
+                tensors[f"{block}{name}.bias"] = weights.normal_vector(n_out, 0.1)
+    return tensors
+
+
+def _add_vision(writer: gguf.GGUFWriter, weights: _Weights, kind: str) -> dict[str, np.ndarray]:
+    n_embd, size = 32, 32
+    patch = 8 if kind == "mlp" else 4
+    writer.add_string("clip.vision.projector_type", kind)
+    writer.add_uint32("clip.vision.image_size", size)
+    writer.add_uint32("clip.vision.patch_size", patch)
+    writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
+    writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
+    tensors = _add_encoder(writer, weights, "vision", "v", n_embd, 2, (size // patch) ** 2)
+    tensors["v.patch_embd.weight"] = weights.normal(n_embd, 3, patch, patch, scale=2.0 / patch)
+    if kind == "gemma3":
+        writer.add_uint32("clip.vision.projector.scale_factor", 2)
+        tensors["mm.soft_emb_norm.weight"] = weights.ones(n_embd)
+        tensors["mm.input_projection.weight"] = weights.normal(n_embd, N_TEXT, scale=1.0 / np.sqrt(n_embd))
+    else:
+        for name, n_out, n_in in (("mm.0", N_TEXT, n_embd), ("mm.2", N_TEXT, N_TEXT)):
+            tensors |= {f"{name}.weight": weights.matrix(n_out, n_in, gain=2.0), f"{name}.bias": weights.normal_vector(n_out, 0.1)}
+    return tensors
+
+
+def _add_hearing(writer: gguf.GGUFWriter, weights: _Weights) -> dict[str, np.ndarray]:
+    n_embd, n_mel, n_stack, n_pos = 16, 16, 50, 1500  # 30 seconds are 3000 frames, halved by the second convolution
+    writer.add_string("clip.audio.projector_type", "ultravox")
+    writer.add_uint32("clip.audio.num_mel_bins", n_mel)
+    writer.add_uint32("clip.audio.projector.stack_factor", n_stack)
+    tensors = _add_encoder(writer, weights, "audio", "a", n_embd, 1, n_pos)
+    for number, n_in in ((1, n_mel), (2, n_embd)):
+        tensors[f"a.conv1d.{number}.weight"] = weights.normal(n_embd, n_in, 3, scale=1.0 / np.sqrt(3 * n_in)).astype(np.float16)
+        tensors[f"a.conv1d.{number}.bias"] = weights.normal(n_embd, 1, scale=0.1)
+    tensors |= {
+        "mm.a.norm_pre.weight": weights.ones(n_embd * n_stack),
+        "mm.a.mlp.1.weight": weights.matrix(2 * n_embd, n_embd * n_stack),
+        "mm.a.norm_mid.weight": weights.ones(n_embd),
+        "mm.a.mlp.2.weight": weights.matrix(N_TEXT, n_embd),
+    }
+    return tensors
+
+
 def write_all(folder: Path | str) -> dict[str, Path]:
     """Writes every model into `folder` and returns their paths by name."""
     folder = Path(folder)
@@ -477,6 +574,10 @@ def write_all(folder: Path | str) -> dict[str, Path]:
         "gemma3": write_gemma3(folder / "gemma3.gguf"),
         "lfm2": write_lfm2(folder / "lfm2.gguf"),
         "t5": write_t5(folder / "t5.gguf"),
+        "sees": write_projector(folder / "sees.gguf"),
+        "hears": write_projector(folder / "hears.gguf", sees=None, hears=True),
+        "both": write_projector(folder / "both.gguf", hears=True),
+        "sees-gemma3": write_projector(folder / "sees-gemma3.gguf", sees="gemma3"),
         "minimal": write_minimal(folder / "minimal.gguf"),
     }
 

@@ -117,6 +117,8 @@ enum {
     MULLAMA_E_INVALID_SCHEMA = 6002,
 
     /* 7000: Images and audio. */
+    /** An image or a sound cannot be decoded, is too large, or is none that the projector takes. */
+    MULLAMA_E_MEDIA_INVALID = 7001,
 
     /* 8000: A failure inside the library or the backend. */
     /** A check inside llama.cpp or mullama failed; the object that was in use refuses further work. */
@@ -2818,8 +2820,8 @@ typedef struct mullama_engine_options {
     /** The draft model stops guessing below this probability. Default: 0.0. Range: 0 to 1. */
     float draft_p_min;
     /**
-     * The file that turns images and sound into embeddings (mmproj). Requests that hold images or sound are
-     * refused so far. NULL: none.
+     * The file that turns images and sound into embeddings (mmproj), so that chats may hold them. NULL:
+     * none.
      */
     const char *projector;
     size_t projector_len;
@@ -2923,7 +2925,7 @@ MULLAMA_API int32_t mullama_engine_warnings(mullama_engine *engine, const mullam
  * @return MULLAMA_OK, or MULLAMA_E_CLOSED, MULLAMA_E_BUSY, MULLAMA_E_INVALID_UTF8, MULLAMA_E_INVALID_JSON,
  *     MULLAMA_E_INVALID_TOKEN, MULLAMA_E_NO_TEMPLATE, MULLAMA_E_TEMPLATE_FAILED, MULLAMA_E_CONTEXT_FULL,
  *     MULLAMA_E_OUT_OF_RANGE, MULLAMA_E_INVALID_GRAMMAR, MULLAMA_E_INVALID_SCHEMA, MULLAMA_E_UNSUPPORTED,
- *     MULLAMA_E_FILE_NOT_FOUND, MULLAMA_E_FILE_UNREADABLE, MULLAMA_E_STATE_INVALID,
+ *     MULLAMA_E_MEDIA_INVALID, MULLAMA_E_FILE_NOT_FOUND, MULLAMA_E_FILE_UNREADABLE, MULLAMA_E_STATE_INVALID,
  *     MULLAMA_E_INVALID_ARGUMENT, MULLAMA_E_INTERNAL.
  */
 MULLAMA_API int32_t mullama_engine_request(mullama_engine *engine, const char *route, size_t route_len,

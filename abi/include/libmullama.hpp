@@ -83,6 +83,8 @@ enum class ErrorCode : std::int32_t {
     invalid_grammar = 6001,
     /// The JSON schema cannot be enforced.
     invalid_schema = 6002,
+    /// An image or a sound cannot be decoded, is too large, or is none that the projector takes.
+    media_invalid = 7001,
     /// A check inside llama.cpp or mullama failed; the object that was in use refuses further work.
     internal = 8001,
     /// The call was cancelled.
@@ -1266,8 +1268,7 @@ struct EngineOptions {
     std::int32_t draft_min = 0;
     /// The draft model stops guessing below this probability. From 0 to 1.
     float draft_p_min = 0.0f;
-    /// The file that turns images and sound into embeddings (mmproj). Requests that hold images or sound are
-    /// refused so far.
+    /// The file that turns images and sound into embeddings (mmproj), so that chats may hold them.
     std::optional<std::string> projector = std::nullopt;
     /// Jinja source to use in place of the model's own template.
     std::optional<std::string> chat_template = std::nullopt;
@@ -2379,6 +2380,7 @@ class Engine : public detail::Handle<mullama_engine, mullama_engine_close, mulla
     /// @throws ResourceError busy, context_full.
     /// @throws VocabularyError invalid_token, no_template, template_failed.
     /// @throws GrammarError invalid_grammar, invalid_schema.
+    /// @throws MediaError media_invalid.
     /// @throws FileError file_not_found, file_unreadable, state_invalid.
     Stream request(std::string_view route, std::optional<std::string_view> body = std::nullopt) const;
 

@@ -21,9 +21,10 @@ struct ContentPart {
     std::string type = {};
     /// text: the text.
     std::optional<std::string> text = std::nullopt;
-    /// image_url: {url}, a data: URL with base64.
+    /// image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF, BMP or another file that stb_image
+    /// reads.
     std::optional<Json> image_url = std::nullopt;
-    /// input_audio: {data, format}, base64 of wav or mp3.
+    /// input_audio: {data, format}, the base64 of a WAV, MP3 or FLAC file.
     std::optional<Json> input_audio = std::nullopt;
 };
 
@@ -1303,9 +1304,10 @@ struct DetokenizeAnswer {
 
 /// A conversation as the model sees it.
 struct TemplateAnswer {
-    /// The text.
+    /// The text, with <__media__> for each image or sound.
     std::string prompt = {};
-    /// Its tokens: what was typed stays text, even if it looks like a special token.
+    /// Its tokens: what was typed stays text, even if it looks like a special token. An image or sound is as
+    /// many -1 as it takes of the context.
     std::vector<std::int64_t> tokens = {};
     /// All of it, with what this header does not know.
     Json raw = {};

@@ -14,22 +14,64 @@ namespace {
 
 using type = field_type;
 
-void check_blocks(const common_json &content, const std::string &name) {
+// An image is data of a type; whatever else it may be in the API is somewhere else.
+void check_source(const common_json &block, const std::string &name) {
+    common_json source = block.contains("source") ? block.at("source") : common_json::object();
+    static const field_rules rules = {{"type", type::text, 0, 64}, {"media_type", type::text, 0, 64}, {"data", type::text}, {"url", type::text}, {"file_id", type::text}};
+    check_fields(source, name, {&rules});
+    const std::string kind = source.contains("type") ? source.at("type").get<std::string>() : "";
+    if (kind == "url" || kind == "file") refuse_field(name + ".type", "is " + kind + ", and nothing is fetched here; send the image as {\"type\": \"base64\", \"media_type\": ..., \"data\": ...}");
+    if (kind != "base64") refuse_field(name + ".type", "is \"" + kind + "\"; it must be base64");
+    for (const char *needed : {"media_type", "data"}) {
+        if (!source.contains(needed)) refuse_field(name + "." + needed, "is missing");
+    }
+    const std::string media_type = source.at("media_type").get<std::string>();
+    if (media_type.rfind("image/", 0) != 0 || media_type.find_first_of(",;") != std::string::npos) refuse_field(name + ".media_type", "is \"" + media_type + "\"; it must be that of an image, such as image/png");
+}
+
+// `media` gets the places of images in the order in which llama.cpp writes them: those of results come behind the others.
+void check_blocks(const common_json &content, const std::string &name, const std::set<std::string> &known, std::vector<std::string> &media) {
     if (content.is_string() || content.is_null()) return;
     if (!content.is_array()) refuse_field(name, "must be a text or a list of blocks");
-    static const std::set<std::string> known = {"text", "thinking", "image", "tool_use", "tool_result"};
+    std::vector<std::string> of_results;
     for (size_t i = 0; i < content.size(); ++i) {
         const common_json &block = content.at(i);
         if (!block.is_object() || !block.contains("type") || !block.at("type").is_string()) refuse_field(place(name, i), "must be a block with a type");
         const std::string kind = block.at("type").get<std::string>();
-        if (!known.count(kind)) refuse_field(place(name, i) + ".type", "is \"" + shortened(kind) + "\"; it must be text, thinking, image, tool_use or tool_result");
-        if (kind == "tool_result" && block.contains("content")) check_blocks(block.at("content"), place(name, i) + ".content");
+        if (!known.count(kind)) {
+            std::string all;
+            for (const std::string &one : known) all += (all.empty() ? "" : ", ") + one;
+            refuse_field(place(name, i) + ".type", "is \"" + shortened(kind) + "\"; it must be " + (known.size() > 1 ? "one of " : "") + all);
+        }
+        if (kind == "image") {
+            check_source(block, place(name, i) + ".source");
+            media.push_back(place(name, i) + ".source.data");
+        }
+        if (kind == "tool_result" && block.contains("content")) check_blocks(block.at("content"), place(name, i) + ".content", {"text", "image"}, of_results);
+    }
+    media.insert(media.end(), of_results.begin(), of_results.end());
+}
+
+// The images of one content of the Responses API. What its items may be else llama.cpp tells.
+void check_input_images(common_json &content, const std::string &name, std::vector<std::string> &media) {
+    if (!content.is_array()) return;
+    for (size_t i = 0; i < content.size(); ++i) {
+        common_json &part = content.at(i);
+        if (!part.is_object() || !part.contains("type") || part.at("type") != "input_image") continue;
+        const std::string at = place(name, i);
+        if (part.contains("file_id") && !part.at("file_id").is_null()) refuse_field(at + ".file_id", "is not supported, no files are stored here; send the image as image_url, a data: URL");
+        static const field_rules rules = {{"type", type::text, 0, 64}, {"image_url", type::text}, {"file_id", type::text}, {"detail", type::text, 0, 64}};
+        check_fields(part, at, {&rules});
+        if (!part.contains("image_url")) refuse_field(at + ".image_url", "is missing");
+        if (part.contains("detail")) check_detail(part.at("detail").get<std::string>(), at + ".detail");
+        part.erase("detail");
+        media.push_back(at + ".image_url");
     }
 }
 
 }  // namespace
 
-common_json chat_of_response(common_json body) {
+dialect_chat chat_of_response(common_json body) {
     check_fields(body, "", {&response_request_fields()});
     if (!body.contains("input")) refuse_field("input", "is missing");
     if (body.contains("previous_response_id")) refuse_field("previous_response_id", "is not supported, nothing is stored here; send the whole conversation as input");
@@ -71,29 +113,36 @@ common_json chat_of_response(common_json body) {
         if (body.at("reasoning").contains("summary")) refuse_field("reasoning.summary", "is not supported; leave it out");
     }
     for (const char *name : {"background", "include"}) body.erase(name);
+    std::vector<std::string> media;
     if (body.at("input").is_array()) {  // an answer that is sent back has an id; what is written by hand may have no type
-        for (common_json &item : body.at("input")) {
-            if (!item.is_object() || !item.contains("role")) continue;
+        for (size_t i = 0; i < body.at("input").size(); ++i) {
+            common_json &item = body.at("input").at(i);
+            if (!item.is_object()) continue;
+            for (const char *name : {"content", "output"}) {
+                if (item.contains(name)) check_input_images(item.at(name), place("input", i) + "." + name, media);
+            }
+            if (!item.contains("role")) continue;
             item.erase("id");
             if (item.at("role") == "assistant" && !item.contains("type")) item["type"] = "message";
         }
     }
-    return blame(MULLAMA_E_INVALID_ARGUMENT, "input cannot be read", [&] { return server_chat_convert_responses_to_chatcmpl(body); });
+    return {blame(MULLAMA_E_INVALID_ARGUMENT, "input cannot be read", [&] { return server_chat_convert_responses_to_chatcmpl(body); }), std::move(media)};
 }
 
-common_json chat_of_messages(common_json body) {
+dialect_chat chat_of_messages(common_json body) {
     check_fields(body, "", {&anthropic_request_fields()});
     if (!body.contains("messages") || body.at("messages").empty()) refuse_field("messages", "must be a list of at least one message");
     for (const char *name : {"stop", "n", "response_format", "timings_per_token", "return_progress"}) {
         if (body.contains(name)) refuse_field(name, "is not a field of this route");
     }
-    if (body.contains("system")) check_blocks(body.at("system"), "system");
+    std::vector<std::string> media;
+    if (body.contains("system")) check_blocks(body.at("system"), "system", {"text"}, media);
     for (size_t i = 0; i < body.at("messages").size(); ++i) {
         common_json &message = body.at("messages").at(i);
         check_fields(message, place("messages", i), {&anthropic_message_fields()});
         if (!message.contains("role") || (message.at("role") != "user" && message.at("role") != "assistant")) refuse_field(place("messages", i) + ".role", "must be user or assistant");
         if (!message.contains("content")) refuse_field(place("messages", i) + ".content", "is missing");
-        check_blocks(message.at("content"), place("messages", i) + ".content");
+        check_blocks(message.at("content"), place("messages", i) + ".content", {"text", "thinking", "image", "tool_use", "tool_result"}, media);
     }
     if (body.contains("tools")) {
         for (size_t i = 0; i < body.at("tools").size(); ++i) {
@@ -138,7 +187,7 @@ common_json chat_of_messages(common_json body) {
         arguments["enable_thinking"] = kind == "enabled";
         chat["chat_template_kwargs"] = arguments;
     }
-    return chat;
+    return {std::move(chat), std::move(media)};
 }
 
 }  // namespace mullama

@@ -3,6 +3,7 @@
 #include "chat_constraints.h"
 #include "engine_fields.h"
 #include "generated/request_fields.h"
+#include "media_prompt.h"
 #include "request_checks.h"
 #include "template_limits.h"
 #include "truncation.h"
@@ -24,7 +25,26 @@ namespace {
 
 using type = field_type;
 
-void check_message(const server_chat_params &chat, common_json &message, const std::string &name) {
+void check_image(common_json &part, const std::string &name) {
+    static const field_rules rules = {{"url", type::text}, {"detail", type::text, 0, 64}};
+    if (!part.contains("image_url")) refuse_field(name + ".image_url", "is missing");
+    common_json &image = part.at("image_url");
+    check_fields(image, name + ".image_url", {&rules});
+    if (!image.contains("url")) refuse_field(name + ".image_url.url", "is missing");
+    if (image.contains("detail")) check_detail(image.at("detail").get<std::string>(), name + ".image_url.detail");
+}
+
+void check_sound(common_json &part, const std::string &name) {
+    static const field_rules rules = {{"data", type::text}, {"format", type::text, 0, 64}};
+    if (!part.contains("input_audio")) refuse_field(name + ".input_audio", "is missing");
+    common_json &sound = part.at("input_audio");
+    check_fields(sound, name + ".input_audio", {&rules});
+    if (!sound.contains("data")) refuse_field(name + ".input_audio.data", "is missing");
+    const std::string format = sound.contains("format") ? sound.at("format").get<std::string>() : "wav";
+    if (format != "wav" && format != "mp3" && format != "flac") refuse_field(name + ".input_audio.format", "is \"" + format + "\"; it must be wav, mp3 or flac");
+}
+
+void check_message(common_json &message, const std::string &name) {
     const bool null_content = message.is_object() && message.contains("content") && message.at("content").is_null();
     check_fields(message, name, {&message_fields()});
     if (!message.contains("role")) refuse_field(name + ".role", "is missing");
@@ -42,8 +62,8 @@ void check_message(const server_chat_params &chat, common_json &message, const s
             check_fields(part, at, {&content_part_fields()});
             if (!part.contains("type")) refuse_field(at + ".type", "is missing");
             const std::string kind = part.at("type").get<std::string>();
-            if (kind == "image_url" && !chat.allow_image) throw failure(MULLAMA_E_UNSUPPORTED, at + " is an image; open the engine with a projector that sees images");
-            if (kind == "input_audio" && !chat.allow_audio) throw failure(MULLAMA_E_UNSUPPORTED, at + " is sound; open the engine with a projector that hears");
+            if (kind == "image_url") check_image(part, at);
+            if (kind == "input_audio") check_sound(part, at);
             if (kind == "text" && !part.contains("text")) refuse_field(at + ".text", "is missing");
             if (kind != "text" && kind != "image_url" && kind != "input_audio") refuse_field(at + ".type", "is \"" + shortened(kind) + "\"; it must be text, image_url or input_audio");
         }
@@ -118,12 +138,16 @@ size_t size_of_texts(const common_json &value) {
     return size;
 }
 
-}  // namespace
-
-chat_request write_chat(engine_llama &llama, common_json &body) {
+// Checks the messages and takes their images and sounds out.
+std::vector<medium> take_messages(const engine_llama &llama, dialect_chat &chat) {
+    common_json &body = chat.body;
     if (!llama.has_template()) throw failure(MULLAMA_E_NO_TEMPLATE, "the model has no chat template; open the engine with one as engine_options.chat_template, or use the route completions");
     if (!body.contains("messages") || body.at("messages").empty()) refuse_field("messages", "must be a list of at least one message");
-    for (size_t i = 0; i < body.at("messages").size(); ++i) check_message(llama.chat_params(), body.at("messages").at(i), place("messages", i));
+    for (size_t i = 0; i < body.at("messages").size(); ++i) check_message(body.at("messages").at(i), place("messages", i));
+    return take_media(llama, body.at("messages"), chat.media);
+}
+
+chat_request write(engine_llama &llama, common_json body, const std::vector<const medium *> &media) {
     check_tools(body);
     take_tool_choice(body);
     if (body.contains("grammar") && body.contains("tools") && !body.at("tools").empty()) refuse_field("grammar", "cannot be combined with tools; use one of them");
@@ -138,7 +162,7 @@ chat_request write_chat(engine_llama &llama, common_json &body) {
     const bool must_call = may_call && body.contains("tool_choice") && body.at("tool_choice") == "required";
     if (may_call) require_tools(llama.tools(), must_call);
     const server_chat_params &chat = may_call ? llama.tool_chat_params() : llama.chat_params();
-    text_shield shield(llama.special());
+    text_shield shield(llama.special(), llama.has_projector() ? get_media_marker() : "");
     cover_messages(shield, body.at("messages"));
     if (body.contains("tools")) cover_tools(shield, body.at("tools"));
     const template_budget budget(size_of_texts(body));
@@ -146,7 +170,8 @@ chat_request write_chat(engine_llama &llama, common_json &body) {
     const auto parameters_of = [&](common_json chosen) {
         return blame(MULLAMA_E_TEMPLATE_FAILED, "the messages cannot be written with the chat template", [&] {
             try {
-                return oaicompat_chat_params_parse(chosen, chat, request.files);
+                std::vector<raw_buffer> files;  // what is in the place of those that were taken out
+                return oaicompat_chat_params_parse(chosen, chat, files);
             } catch (const std::invalid_argument &e) {
                 // What is left to be wrong with the fields; a template that fails has its own words.
                 if (std::string(e.what()).rfind("Unable to generate parser", 0) == 0) throw;
@@ -181,10 +206,9 @@ chat_request write_chat(engine_llama &llama, common_json &body) {
         request.data["grammar_triggers"] = common_json::array();
     }
     request.prompt = shield.uncover(request.data.at("prompt").get<std::string>());
+    request.tokens = tokens_of(llama, request.prompt, media);
     return request;
 }
-
-namespace {
 
 // Where the oldest turns can be left out: before each message of a user but the first. What a system said at the
 // beginning stays, and so does the last turn.
@@ -201,41 +225,55 @@ std::vector<size_t> ends_of_turns(const common_json &messages, size_t &n_system)
 
 }  // namespace
 
-fitted_chat fit_chat(engine_llama &llama, common_json body) {
-    truncation asked = take_truncation(llama, body, true);
+chat_request write_chat(engine_llama &llama, dialect_chat chat) {
+    const std::vector<medium> media = take_messages(llama, chat);
+    std::vector<const medium *> all;
+    for (const medium &one : media) all.push_back(&one);
+    return write(llama, std::move(chat.body), all);
+}
+
+fitted_chat fit_chat(engine_llama &llama, dialect_chat chat) {
+    truncation asked = take_truncation(llama, chat.body, true);
+    const std::vector<medium> media = take_messages(llama, chat);
+    const common_json &body = chat.body, &messages = body.at("messages");
+    if (!media.empty() && (asked.strategy == "start" || asked.strategy == "middle")) {
+        refuse_field("truncation", "is " + asked.strategy + ", but " + media.front().name + " is an image or sound, of which no part can be left out; it must be oldest_messages or disabled");
+    }
     size_t n_system = 0;
-    const common_json messages = body.contains("messages") ? body.at("messages") : common_json::array();
     const std::vector<size_t> ends = ends_of_turns(messages, n_system);
     // With the first `n_turns` turns left out.
-    const auto write = [&](size_t n_turns) {
+    const auto written = [&](size_t n_turns) {
+        const auto stays = [&](size_t message) { return n_turns == 0 || message < n_system || message >= ends[n_turns - 1]; };
         common_json kept = body;
-        if (n_turns) {
-            kept["messages"] = common_json::array();
-            for (size_t i = 0; i < messages.size(); ++i) {
-                if (i < n_system || i >= ends[n_turns - 1]) kept["messages"].push_back(messages.at(i));
-            }
+        kept["messages"] = common_json::array();
+        for (size_t i = 0; i < messages.size(); ++i) {
+            if (stays(i)) kept["messages"].push_back(messages.at(i));
         }
-        fitted_chat written;
-        written.request = write_chat(llama, kept);
-        written.tokens = llama.special().tokenize(written.request.prompt, true);
-        return written;
+        std::vector<const medium *> kept_media;
+        for (const medium &one : media) {
+            if (stays(one.message)) kept_media.push_back(&one);
+        }
+        return write(llama, std::move(kept), kept_media);
     };
-    fitted_chat fitted = write(0);
+    fitted_chat fitted{written(0), {}};
+    server_tokens &tokens = fitted.request.tokens;
     if (asked.strategy != "oldest_messages") {
-        fitted.tokens = cut_tokens(llama, fitted.tokens, asked);
-        if (!asked.strategy.empty()) fitted.cut = told(asked);
+        if (!asked.strategy.empty()) {
+            tokens = server_tokens(cut_tokens(llama, ids_of(tokens), asked), llama.has_projector());
+            fitted.cut = told(asked);
+        }
         return fitted;
     }
-    const size_t n_whole = fitted.tokens.size();
+    const size_t n_whole = tokens.size();
     size_t n_left_out = 0;
     if (n_whole > asked.most && !ends.empty()) {
         size_t too_few = 0, enough = ends.size();
-        fitted = write(enough);
+        fitted.request = written(enough);
         while (enough - too_few > 1) {
             const size_t middle = too_few + (enough - too_few) / 2;
-            fitted_chat tried = write(middle);
+            chat_request tried = written(middle);
             if (tried.tokens.size() <= asked.most) {
-                fitted = std::move(tried);
+                fitted.request = std::move(tried);
                 enough = middle;
             } else {
                 too_few = middle;
@@ -243,11 +281,11 @@ fitted_chat fit_chat(engine_llama &llama, common_json body) {
         }
         n_left_out = ends[enough - 1] - n_system;
     }
-    if (fitted.tokens.size() > asked.most) {
-        throw failure(MULLAMA_E_CONTEXT_FULL, "the last turn has " + std::to_string(fitted.tokens.size()) + " tokens with what the system says, but a prompt can have " + std::to_string(asked.most) +
+    if (tokens.size() > asked.most) {
+        throw failure(MULLAMA_E_CONTEXT_FULL, "the last turn has " + std::to_string(tokens.size()) + " tokens with what the system says, but a prompt can have " + std::to_string(asked.most) +
                                                   " of the " + std::to_string(llama.n_ctx()) + " tokens of a request, the rest is kept for the answer; shorten the message, or lower max_tokens or truncation.reserve");
     }
-    asked.removed.push_back(n_whole - fitted.tokens.size());
+    asked.removed.push_back(n_whole - tokens.size());
     fitted.cut = told(asked);
     fitted.cut["messages_removed"] = n_left_out;
     return fitted;

@@ -21,6 +21,7 @@
 #include "json_text.h"
 #include "log_capture.h"
 #include "model_check.h"
+#include "mtmd-helper.h"
 #include "sampling.h"
 #include "speculative.h"
 #include "state_envelope.h"
@@ -70,6 +71,12 @@ std::vector<llama_token> sample_and_accept_of_slot(common_sampler *sampler, llam
 
 void draft_of_slots(common_speculative *speculative);
 
+// An image is evaluated whole, whatever the size of the step: its tokens may see each other both ways.
+int32_t decode_image_of_slot(mtmd_context *projector, llama_context *context, const mtmd_input_chunk *chunk, float *embeddings, llama_pos n_past, llama_seq_id sequence, int32_t,
+                             llama_pos *new_n_past, mtmd_helper_post_decode_callback callback, void *user) {
+    return mtmd_helper_decode_image_chunk(projector, context, chunk, embeddings, n_past, sequence, static_cast<int32_t>(llama_n_batch(context)), new_n_past, callback, user);
+}
+
 }  // namespace
 
 // The loop fills a batch up to llama_n_batch: so a prefill is cut to the size of our step.
@@ -79,7 +86,9 @@ void draft_of_slots(common_speculative *speculative);
 #define common_sampler_accept accept_of_slot
 #define common_sampler_sample_and_accept_n sample_and_accept_of_slot
 #define common_speculative_draft draft_of_slots
+#define mtmd_helper_decode_image_chunk decode_image_of_slot
 #include "server-context.cpp"
+#undef mtmd_helper_decode_image_chunk
 #undef common_speculative_draft
 #undef common_sampler_sample_and_accept_n
 #undef common_sampler_accept
@@ -324,6 +333,12 @@ struct load_stopped : std::exception {
 
 }  // namespace
 
+std::vector<llama_token> ids_of(const server_tokens &tokens) {
+    std::vector<llama_token> ids(tokens.size());
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = tokens[i];
+    return ids;
+}
+
 failure failure_of(const server_task_result &result) {
     const auto &error = static_cast<const server_task_result_error &>(result);
     const std::string reason = shortened(error.err_msg, longest_reason);
@@ -433,6 +448,8 @@ void engine_llama::load() {
     warnings_ = captured.warnings();
 }
 
+const mtmd_context *engine_llama::projector() const { return context_.impl->mctx; }
+
 bool engine_llama::drafts() const { return slots_of(context_)[0].can_speculate(); }
 
 int engine_llama::new_task_id() { return context_.impl->queue_tasks.get_new_id(); }
@@ -528,7 +545,7 @@ slot_payload sizes_of(const opened_state &opened) {
 }  // namespace
 
 std::vector<uint8_t> engine_llama::save(const server_slot &slot, size_t &n_tokens) const {
-    const std::vector<llama_token> &tokens = slot.prompt.tokens.get_tokens();
+    const std::vector<llama_token> tokens = ids_of(slot.prompt.tokens);
     if (std::find(tokens.begin(), tokens.end(), LLAMA_TOKEN_NULL) != tokens.end()) throw failure(MULLAMA_E_UNSUPPORTED, "the slot holds images or sound, which cannot be saved");
     n_tokens = tokens.size();
     slot_payload sizes{llama_state_seq_get_size_ext(slot.ctx_tgt, slot.id, LLAMA_STATE_SEQ_FLAGS_NONE),

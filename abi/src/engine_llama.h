@@ -57,6 +57,9 @@ struct slot_action_result : server_task_result {
     common_json to_json() override { return {}; }
 };
 
+// All tokens, LLAMA_TOKEN_NULL where an image or sound is. server_tokens::get_tokens aborts where there could be one.
+std::vector<llama_token> ids_of(const server_tokens &tokens);
+
 // A failure that a result of llama.cpp's stands for.
 failure failure_of(const server_task_result &result);
 
@@ -84,6 +87,7 @@ class engine_llama {
     tool_support tools() const { return tools_; }
     bool drafts() const;
     bool has_projector() const { return meta_->has_mtmd; }
+    const mtmd_context *projector() const;  // null without one
 
     int new_task_id();
     // Throws STATE_INVALID for bytes that are no state of a slot of this engine. Any thread.

@@ -13,6 +13,7 @@
 #include "generated/request_fields.h"
 #include "grammar.h"
 #include "json_text.h"
+#include "media_prompt.h"
 #include "request_checks.h"
 #include "server-common.h"
 #include "server-schema.h"
@@ -62,7 +63,8 @@ std::unique_ptr<generation_work> generation(engine_llama &llama, common_json dat
     work->number_tasks(format == TASK_RESPONSE_TYPE_ANTHROPIC ? "msg_" + random_string() : format == TASK_RESPONSE_TYPE_OAI_CMPL ? "cmpl-" + random_string() : gen_chatcmplid());
     return work;
 }
-std::unique_ptr<request_work> chat(engine_llama &llama, common_json body, task_response_type format) {
+std::unique_ptr<request_work> chat(engine_llama &llama, dialect_chat asked, task_response_type format) {
+    common_json &body = asked.body;
     require_mode(llama, MULLAMA_ENGINE_MODE_GENERATE, "chat/completions");
     check_fields(body, "", {&chat_request_fields()});
     const std::string model = model_name(llama, body);
@@ -72,10 +74,9 @@ std::unique_ptr<request_work> chat(engine_llama &llama, common_json body, task_r
     if (body.contains("logprobs") && body.at("logprobs").get<bool>()) body["top_logprobs"] = std::max<size_t>(1, top_logprobs);
     std::vector<std::string> stops;
     if (body.contains("stop")) stops = body.at("stop").get<std::vector<std::string>>();
-    fitted_chat fitted = fit_chat(llama, body);
-    if (!fitted.request.files.empty()) throw failure(MULLAMA_E_UNSUPPORTED, "images and sound are not taken by the engine yet");
+    fitted_chat fitted = fit_chat(llama, std::move(asked));
     std::vector<server_tokens> prompts;
-    prompts.emplace_back(fitted.tokens, llama.has_projector());
+    prompts.push_back(std::move(fitted.request.tokens));
     auto work = generation(llama, fitted.request.data, std::move(prompts), SERVER_TASK_TYPE_COMPLETION, format, top_logprobs, model);
     work->stops = std::move(stops);
     if (!fitted.cut.is_null()) work->note("truncation", fitted.cut);
@@ -93,17 +94,20 @@ std::unique_ptr<request_work> apply_template(engine_llama &llama, common_json bo
     check_labels(body);
     check_generation(llama, body);
     if (body.contains("truncation")) refuse_field("truncation", "is not a field of this route");
-    const chat_request request = write_chat(llama, body);
+    const chat_request request = write_chat(llama, {std::move(body), {}});
     // The tokens tell what the text cannot: which of its special texts are tokens, and which were typed.
-    return answered(common_json::object({{"prompt", request.prompt.text}, {"tokens", llama.special().tokenize(request.prompt, true)}}));
+    const std::vector<llama_token> tokens = ids_of(request.tokens);
+    const bool has_media = std::find(tokens.begin(), tokens.end(), LLAMA_TOKEN_NULL) != tokens.end();
+    return answered(common_json::object({{"prompt", has_media ? shown_prompt(request.prompt) : request.prompt.text}, {"tokens", tokens}}));
 }
 
-size_t count_tokens(engine_llama &llama, common_json body) {
+size_t count_tokens(engine_llama &llama, dialect_chat asked) {
+    common_json &body = asked.body;
     check_fields(body, "", {&chat_request_fields()});
     check_labels(body);
     check_generation(llama, body);
     if (body.contains("truncation")) refuse_field("truncation", "is not a field of this route");
-    return llama.special().tokenize(write_chat(llama, body).prompt, true).size();
+    return write_chat(llama, std::move(asked)).tokens.size();
 }
 // Completions and infill
 
@@ -158,7 +162,7 @@ std::unique_ptr<request_work> completions(engine_llama &llama, common_json body)
     truncation asked = take_truncation(llama, body, false);
     std::vector<server_tokens> prompts = take_prompts(llama, body.at("prompt"), "prompt", parse_special);
     if (!asked.strategy.empty()) {
-        for (server_tokens &prompt : prompts) prompt = server_tokens(cut_tokens(llama, prompt.get_tokens(), asked), llama.has_projector());
+        for (server_tokens &prompt : prompts) prompt = server_tokens(cut_tokens(llama, ids_of(prompt), asked), llama.has_projector());
     }
     auto work = generation(llama, body, std::move(prompts), SERVER_TASK_TYPE_COMPLETION, TASK_RESPONSE_TYPE_OAI_CMPL, top_logprobs, model);
     if (!asked.strategy.empty()) work->note("truncation", told(asked));
@@ -318,7 +322,7 @@ std::unique_ptr<request_work> detokenize(engine_llama &llama, common_json body) 
     if (body.at("tokens").empty()) return answered(common_json::object({{"content", ""}}));
     if (!body.at("tokens").at(0).is_number_integer()) refuse_field("tokens", "must be a list of token ids");
     const std::vector<server_tokens> tokens = take_prompts(llama, body.at("tokens"), "tokens", false);
-    return answered(common_json::object({{"content", mended_utf8(tokens_to_str(llama.vocab(), tokens[0].get_tokens()))}}));
+    return answered(common_json::object({{"content", mended_utf8(tokens_to_str(llama.vocab(), ids_of(tokens[0])))}}));
 }
 
 // The engine itself
@@ -446,7 +450,7 @@ std::unique_ptr<request_work> lora_adapters(engine_llama &llama, common_json bod
 std::unique_ptr<request_work> prepare_request(engine_llama &llama, const std::string &route, std::string_view body) {
     common_json parsed = body.empty() ? common_json::object() : parse_json(body, "the body");
     if (parsed.is_null()) parsed = common_json::object();
-    if (route == "chat/completions") return chat(llama, std::move(parsed), TASK_RESPONSE_TYPE_OAI_CHAT);
+    if (route == "chat/completions") return chat(llama, {std::move(parsed), {}}, TASK_RESPONSE_TYPE_OAI_CHAT);
     if (route == "completions") return completions(llama, std::move(parsed));
     if (route == "responses") return chat(llama, chat_of_response(std::move(parsed)), TASK_RESPONSE_TYPE_OAI_RESP);
     if (route == "messages") return chat(llama, chat_of_messages(std::move(parsed)), TASK_RESPONSE_TYPE_ANTHROPIC);

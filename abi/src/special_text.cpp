@@ -60,10 +60,8 @@ size_t special_tokens::starts(std::string_view text) const {
     return 0;
 }
 
-std::vector<llama_token> special_tokens::tokenize(const shielded_text &shielded, bool add_special) const {
+std::vector<text_piece> special_tokens::pieces(const shielded_text &shielded) const {
     const std::string &text = shielded.text;
-    if (shielded.literal.empty()) return common_tokenize(vocab_, text, add_special, true);
-
     std::vector<fragment> fragments;
     size_t begin = 0;
     for (const auto &[start, end] : shielded.literal) {
@@ -99,13 +97,20 @@ std::vector<llama_token> special_tokens::tokenize(const shielded_text &shielded,
         fragments.swap(cut);
     }
 
+    std::vector<text_piece> pieces;
+    for (const fragment &part : fragments) pieces.push_back({std::string_view(text).substr(part.start, part.end - part.start), part.token});
+    return pieces;
+}
+
+std::vector<llama_token> special_tokens::tokenize(const shielded_text &shielded, bool add_special) const {
+    if (shielded.literal.empty()) return common_tokenize(vocab_, shielded.text, add_special, true);
     std::vector<llama_token> tokens;
     if (add_special && llama_vocab_get_add_bos(vocab_)) tokens.push_back(llama_vocab_bos(vocab_));
-    for (const fragment &part : fragments) {
-        if (part.token != LLAMA_TOKEN_NULL) {
-            tokens.push_back(part.token);
+    for (const text_piece &piece : pieces(shielded)) {
+        if (piece.token != LLAMA_TOKEN_NULL) {
+            tokens.push_back(piece.token);
         } else {
-            const std::vector<llama_token> more = common_tokenize(vocab_, text.substr(part.start, part.end - part.start), false, false);
+            const std::vector<llama_token> more = common_tokenize(vocab_, std::string(piece.text), false, false);
             tokens.insert(tokens.end(), more.begin(), more.end());
         }
     }
@@ -119,7 +124,8 @@ std::string text_shield::cover(const std::string &content) {
     }
     std::string result;
     for (size_t at = 0; at < content.size();) {
-        const size_t size = special_.starts(std::string_view(content).substr(at));
+        const bool is_also = !also_.empty() && content.compare(at, also_.size(), also_) == 0;
+        const size_t size = is_also ? also_.size() : special_.starts(std::string_view(content).substr(at));
         if (size) {
             result += mark_start + std::to_string(covered_.size()) + mark_end;
             covered_.push_back(content.substr(at, size));

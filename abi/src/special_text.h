@@ -18,6 +18,12 @@ struct shielded_text {
     std::vector<std::pair<size_t, size_t>> literal;  // [start, end) in bytes
 };
 
+// A piece of a text: a special token, or text in which none is to be seen.
+struct text_piece {
+    std::string_view text;
+    llama_token token;  // LLAMA_TOKEN_NULL: text
+};
+
 class special_tokens {
   public:
     explicit special_tokens(const llama_vocab *vocab);
@@ -27,6 +33,8 @@ class special_tokens {
 
     // What llama_tokenize gives with parse_special, but without the special tokens that touch a literal place.
     std::vector<llama_token> tokenize(const shielded_text &text, bool add_special) const;
+    // The pieces that this is tokenized in. They point into the text.
+    std::vector<text_piece> pieces(const shielded_text &text) const;
 
   private:
     const llama_vocab *vocab_;
@@ -39,7 +47,8 @@ class special_tokens {
 // template wrote. A mark survives what templates do to contents (trimming, splitting, JSON).
 class text_shield {
   public:
-    explicit text_shield(const special_tokens &special) : special_(special) {}
+    // `also` is one more text to be covered, if it is not empty.
+    explicit text_shield(const special_tokens &special, std::string also = "") : special_(special), also_(std::move(also)) {}
 
     // Throws INVALID_ARGUMENT for a text that holds a mark's own character, a noncharacter of Unicode.
     std::string cover(const std::string &content);
@@ -47,6 +56,7 @@ class text_shield {
 
   private:
     const special_tokens &special_;
+    const std::string also_;
     std::vector<std::string> covered_;
 };
 

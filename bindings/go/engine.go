@@ -156,7 +156,7 @@ func (e *Engine) Warnings() ([]string, error) {
 //
 // Errors: [ErrClosed], [ErrBusy], [ErrInvalidUTF8], [ErrInvalidJSON], [ErrInvalidToken], [ErrNoTemplate],
 // [ErrTemplateFailed], [ErrContextFull], [ErrOutOfRange], [ErrInvalidGrammar], [ErrInvalidSchema], [ErrUnsupported],
-// [ErrFileNotFound], [ErrFileUnreadable], [ErrStateInvalid].
+// [ErrMediaInvalid], [ErrFileNotFound], [ErrFileUnreadable], [ErrStateInvalid].
 func (e *Engine) Request(ctx context.Context, route string, options ...RequestOption) (*Stream, error) {
 	defer runtime.KeepAlive(e)
 	end, err := turn(ctx)

@@ -84,6 +84,8 @@ const (
 	ErrInvalidSchema ErrorCode = 6002
 	// A family: Images and audio.
 	ErrMedia ErrorCode = 7000
+	// An image or a sound cannot be decoded, is too large, or is none that the projector takes.
+	ErrMediaInvalid ErrorCode = 7001
 	// A check inside llama.cpp or mullama failed; the object that was in use refuses further work.
 	ErrInternal ErrorCode = 8001
 	// The call was cancelled.
@@ -155,6 +157,8 @@ func (c ErrorCode) String() string {
 		return "INVALID_SCHEMA"
 	case ErrMedia:
 		return "media"
+	case ErrMediaInvalid:
+		return "MEDIA_INVALID"
 	case ErrInternal:
 		return "INTERNAL"
 	case ErrCancelled:

@@ -197,9 +197,9 @@ type ContentPart struct {
 	Type string `json:"type"`
 	// text: the text.
 	Text string `json:"text,omitempty"`
-	// image_url: {url}, a data: URL with base64.
+	// image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF, BMP or another file that stb_image reads.
 	ImageURL any `json:"image_url,omitempty"`
-	// input_audio: {data, format}, base64 of wav or mp3.
+	// input_audio: {data, format}, the base64 of a WAV, MP3 or FLAC file.
 	InputAudio any `json:"input_audio,omitempty"`
 }
 
@@ -1377,9 +1377,10 @@ func (d *DetokenizeAnswer) keepRaw(raw json.RawMessage) {
 
 // TemplateAnswer is a conversation as the model sees it.
 type TemplateAnswer struct {
-	// The text.
+	// The text, with <__media__> for each image or sound.
 	Prompt string `json:"prompt"`
-	// Its tokens: what was typed stays text, even if it looks like a special token.
+	// Its tokens: what was typed stays text, even if it looks like a special token. An image or sound is as many -1 as
+	// it takes of the context.
 	Tokens []int `json:"tokens"`
 	// What came, with all that a newer library adds.
 	Raw json.RawMessage `json:"-"`

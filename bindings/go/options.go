@@ -3016,8 +3016,8 @@ func (option draftPMinOption) openEngine(args *openEngineArguments) {
 	args.options.draft_p_min = C.float(option.value)
 }
 
-// WithProjector: The file that turns images and sound into embeddings (mmproj). Requests that hold images or sound are
-// refused so far. Default: not set.
+// WithProjector: The file that turns images and sound into embeddings (mmproj), so that chats may hold them. Default:
+// not set.
 func WithProjector(projector string) OpenEngineOption {
 	return projectorOption{projector}
 }

@@ -27,6 +27,7 @@ const char *mullama_error_name(int32_t code) {
     case MULLAMA_E_NO_OUTPUT: return "NO_OUTPUT";
     case MULLAMA_E_INVALID_GRAMMAR: return "INVALID_GRAMMAR";
     case MULLAMA_E_INVALID_SCHEMA: return "INVALID_SCHEMA";
+    case MULLAMA_E_MEDIA_INVALID: return "MEDIA_INVALID";
     case MULLAMA_E_INTERNAL: return "INTERNAL";
     case MULLAMA_E_CANCELLED: return "CANCELLED";
     case MULLAMA_E_DEADLINE: return "DEADLINE";

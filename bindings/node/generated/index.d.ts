@@ -195,6 +195,8 @@ export type ErrorCode =
   | 'INVALID_GRAMMAR'
   /** The JSON schema cannot be enforced. */
   | 'INVALID_SCHEMA'
+  /** An image or a sound cannot be decoded, is too large, or is none that the projector takes. */
+  | 'MEDIA_INVALID'
   /** A check inside llama.cpp or mullama failed; the object that was in use refuses further work. */
   | 'INTERNAL'
   /** The call was cancelled. */
@@ -1147,10 +1149,7 @@ export interface EngineOptions {
   draftMin?: number | undefined;
   /** The draft model stops guessing below this probability. From 0 to 1. Default: 0. */
   draftPMin?: number | undefined;
-  /**
-   * The file that turns images and sound into embeddings (mmproj). Requests that hold images or sound are refused so
-   * far.
-   */
+  /** The file that turns images and sound into embeddings (mmproj), so that chats may hold them. */
   projector?: string | null | undefined;
   /** Jinja source to use in place of the model's own template. */
   chatTemplate?: string | null | undefined;
@@ -1599,9 +1598,9 @@ export interface ContentPart {
   type: 'text' | 'image_url' | 'input_audio';
   /** text: the text. */
   text?: string | null | undefined;
-  /** image_url: {url}, a data: URL with base64. */
+  /** image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF, BMP or another file that stb_image reads. */
   imageUrl?: Json | null | undefined;
-  /** input_audio: {data, format}, base64 of wav or mp3. */
+  /** input_audio: {data, format}, the base64 of a WAV, MP3 or FLAC file. */
   inputAudio?: Json | null | undefined;
 }
 
@@ -2664,9 +2663,12 @@ export interface DetokenizeAnswer extends Answer {
 
 /** A conversation as the model sees it. */
 export interface TemplateAnswer extends Answer {
-  /** The text. */
+  /** The text, with <__media__> for each image or sound. */
   prompt: string;
-  /** Its tokens: what was typed stays text, even if it looks like a special token. */
+  /**
+   * Its tokens: what was typed stays text, even if it looks like a special token. An image or sound is as many -1 as it
+   * takes of the context.
+   */
   tokens: number[];
 }
 
@@ -3617,7 +3619,7 @@ export class Engine extends Handle {
    * @returns The answer to come.
    * @throws MullamaError with the code 'CLOSED', 'BUSY', 'INVALID_UTF8', 'INVALID_JSON', 'INVALID_TOKEN',
    *   'NO_TEMPLATE', 'TEMPLATE_FAILED', 'CONTEXT_FULL', 'OUT_OF_RANGE', 'INVALID_GRAMMAR', 'INVALID_SCHEMA',
-   *   'UNSUPPORTED', 'FILE_NOT_FOUND', 'FILE_UNREADABLE', 'STATE_INVALID'.
+   *   'UNSUPPORTED', 'MEDIA_INVALID', 'FILE_NOT_FOUND', 'FILE_UNREADABLE', 'STATE_INVALID'.
    */
   request(route: string, body?: Json | null): Stream;
   /**
@@ -3639,7 +3641,7 @@ export class Engine extends Handle {
    * @param body The request; none: an empty object. A string is JSON text; anything else is written as JSON.
    * @throws MullamaError with the code 'CLOSED', 'BUSY', 'INVALID_UTF8', 'INVALID_JSON', 'INVALID_TOKEN',
    *   'NO_TEMPLATE', 'TEMPLATE_FAILED', 'CONTEXT_FULL', 'OUT_OF_RANGE', 'INVALID_GRAMMAR', 'INVALID_SCHEMA',
-   *   'UNSUPPORTED', 'FILE_NOT_FOUND', 'FILE_UNREADABLE', 'STATE_INVALID'.
+   *   'UNSUPPORTED', 'MEDIA_INVALID', 'FILE_NOT_FOUND', 'FILE_UNREADABLE', 'STATE_INVALID'.
    */
   requestAsync(route: string, body?: Json | null): Promise<Stream>;
   /**

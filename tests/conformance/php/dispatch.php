@@ -33,6 +33,7 @@ return [
         5002 => 'NO_OUTPUT',
         6001 => 'INVALID_GRAMMAR',
         6002 => 'INVALID_SCHEMA',
+        7001 => 'MEDIA_INVALID',
         8001 => 'INTERNAL',
         9001 => 'CANCELLED',
         9002 => 'DEADLINE',

@@ -56,8 +56,8 @@ final class Engine extends Handle
      * @param int $draftMax Tokens to guess at most. In tokens. From 1 to 128.
      * @param int $draftMin Guesses shorter than this are not used. In tokens. From 0 to 128.
      * @param float $draftPMin The draft model stops guessing below this probability. From 0 to 1.
-     * @param ?string $projector The file that turns images and sound into embeddings (mmproj). Requests that hold
-     *     images or sound are refused so far.
+     * @param ?string $projector The file that turns images and sound into embeddings (mmproj), so that chats may hold
+     *     them.
      * @param ?string $chatTemplate Jinja source to use in place of the model's own template.
      * @param mixed $templateArguments Variables for the template, an object; the request field `chat_template_kwargs`
      *     adds to them. A string is JSON text; anything else is written as JSON.
@@ -313,6 +313,7 @@ final class Engine extends Handle
      * @throws ResourceException Busy, ContextFull.
      * @throws VocabularyException InvalidToken, NoTemplate, TemplateFailed.
      * @throws GrammarException InvalidGrammar, InvalidSchema.
+     * @throws MediaException MediaInvalid.
      * @throws FileException FileNotFound, FileUnreadable, StateInvalid.
      */
     public function request(string $route, mixed $body = null): Stream

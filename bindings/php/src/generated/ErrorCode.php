@@ -78,6 +78,9 @@ enum ErrorCode: int
     /** The JSON schema cannot be enforced. */
     case InvalidSchema = 6002;
 
+    /** An image or a sound cannot be decoded, is too large, or is none that the projector takes. */
+    case MediaInvalid = 7001;
+
     /** A check inside llama.cpp or mullama failed; the object that was in use refuses further work. */
     case Internal = 8001;
 

@@ -13,9 +13,12 @@ final class TemplateAnswer extends JsonObject
 {
     public function __construct(
         array $raw,
-        /** The text. */
+        /** The text, with <__media__> for each image or sound. */
         public readonly string $prompt,
-        /** @var list<int> Its tokens: what was typed stays text, even if it looks like a special token. */
+        /**
+         * @var list<int> Its tokens: what was typed stays text, even if it looks like a special token. An image or
+         *     sound is as many -1 as it takes of the context.
+         */
         public readonly array $tokens,
     ) {
         parent::__construct($raw);

@@ -129,8 +129,7 @@ class Engine(EngineRoutes, Handle):
             draft_max: Tokens to guess at most. In tokens. From 1 to 128.
             draft_min: Guesses shorter than this are not used. In tokens. From 0 to 128.
             draft_p_min: The draft model stops guessing below this probability. From 0 to 1.
-            projector: The file that turns images and sound into embeddings (mmproj). Requests that hold images or sound
-                are refused so far.
+            projector: The file that turns images and sound into embeddings (mmproj), so that chats may hold them.
             chat_template: Jinja source to use in place of the model's own template.
             template_arguments: Variables for the template, an object; the request field `chat_template_kwargs` adds to
                 them. A str is JSON text; anything else is written as JSON.
@@ -308,6 +307,7 @@ class Engine(EngineRoutes, Handle):
             ResourceError: BUSY, CONTEXT_FULL.
             VocabularyError: INVALID_TOKEN, NO_TEMPLATE, TEMPLATE_FAILED.
             GrammarError: INVALID_GRAMMAR, INVALID_SCHEMA.
+            MediaError: MEDIA_INVALID.
             FileError: FILE_NOT_FOUND, FILE_UNREADABLE, STATE_INVALID.
         """
         route_c, route_len = convert.utf8(route, "route")

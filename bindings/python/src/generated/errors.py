@@ -59,6 +59,8 @@ class ErrorCode(Enum):
     """The grammar does not parse; the message names the position."""
     INVALID_SCHEMA = 6002
     """The JSON schema cannot be enforced."""
+    MEDIA_INVALID = 7001
+    """An image or a sound cannot be decoded, is too large, or is none that the projector takes."""
     INTERNAL = 8001
     """A check inside llama.cpp or mullama failed; the object that was in use refuses further work."""
     CANCELLED = 9001

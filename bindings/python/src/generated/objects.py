@@ -233,9 +233,9 @@ class ContentPart(_ContentPartNeeded, total=False):
     text: str
     """text: the text."""
     image_url: Any
-    """image_url: {url}, a data: URL with base64."""
+    """image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF, BMP or another file that stb_image reads."""
     input_audio: Any
-    """input_audio: {data, format}, base64 of wav or mp3."""
+    """input_audio: {data, format}, the base64 of a WAV, MP3 or FLAC file."""
 
 
 class Tool(TypedDict):
@@ -1923,12 +1923,14 @@ class TemplateAnswer(Answer):
 
     @property
     def prompt(self) -> str:
-        """The text."""
+        """The text, with <__media__> for each image or sound."""
         return self.raw["prompt"]
 
     @property
     def tokens(self) -> list[int]:
-        """Its tokens: what was typed stays text, even if it looks like a special token."""
+        """Its tokens: what was typed stays text, even if it looks like a special token. An image or sound is as many -1
+        as it takes of the context.
+        """
         return self.raw["tokens"]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,19 @@ def test_several_stand_where_they_were_said(seeing):
     assert chat(seeing, "the ", image_part(), sound_part(), " of ", image_part(png(pixels(2))))["usage"]["prompt_tokens"] == len(tokens)
 
 
+def test_the_example_of_the_engine_s_page_runs(tiny, tmp_path, monkeypatch, capsys):
+    page = Path(__file__).parents[2] / "docs" / "engine.md"
+    (example,) = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    for name, file in (("model.gguf", "llama.gguf"), ("mmproj.gguf", "sees.gguf")):
+        (tmp_path / name).symlink_to(tiny / file)
+    (tmp_path / "cat.png").write_bytes(png())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, str(page), "exec"), {})
+    text, n_tokens = capsys.readouterr().out.rsplit(maxsplit=1)
+    assert text
+    assert int(n_tokens) > N_IMAGE
+
+
 # What it means
 
 
@@ -129,6 +144,17 @@ def test_streams_with_images_run_beside_each_other(seeing):
     for stream in streams:
         stream.close()
     assert texts == expected
+
+
+def test_many_threads_send_images_and_sounds_at_once(seeing):
+    """Files are decoded on each caller's thread; while the loop evaluates an image, llama.cpp answers what only looks on another one."""
+    parts = [image_part(png(pixels(1))), sound_part(wav(tone(440))), image_part(png(pixels(2))), sound_part(wav(tone(1000)))]
+    expected = [said(chat(seeing, "the ", part))[0] for part in parts]
+    with ThreadPoolExecutor(5) as threads:
+        looks = threads.submit(lambda: [answer(seeing, route) for _ in range(50) for route in ("slots", "metrics")])
+        found = list(threads.map(lambda i: said(chat(seeing, "the ", parts[i % 4]))[0], range(24)))
+        assert looks.result()
+    assert found == expected * 6
 
 
 # An image whose tokens see each other both ways

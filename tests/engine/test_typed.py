@@ -13,6 +13,7 @@ from typing import Any
 import mullama
 import pytest
 from ask import ENDLESS, answer, user
+from media_files import png, url
 
 GREEDY: dict[str, Any] = {"max_tokens": 12, "temperature": 0, "ignore_eos": True}
 
@@ -38,6 +39,17 @@ def test_an_answer_has_its_fields_as_properties(engine: mullama.Engine) -> None:
     assert whole.tool_runs == ()
     assert whole == engine.chat(user("the of"), **GREEDY) or whole.raw["id"] != ""
     assert repr(whole) == f"ChatAnswer(text={whole.text!r}, reasoning='', finish_reason='length')"
+
+
+def test_an_image_is_a_part_of_a_message(open_engine: Callable[..., mullama.Engine], tiny: Path) -> None:
+    engine = open_engine(projector=str(tiny / "sees.gguf"))
+    text: mullama.ContentPart = {"type": "text", "text": "how many "}
+    image: mullama.ContentPart = {"type": "image_url", "image_url": {"url": url(png())}}
+    with_image, without = (engine.chat([{"role": "user", "content": parts}], **GREEDY) for parts in ([text, image], [text]))
+    assert (with_image.usage.prompt_tokens or 0) - (without.usage.prompt_tokens or 0) == 16
+    bad: mullama.ContentPart = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    with pytest.raises(mullama.MediaError, match=r"messages\[0\]\.content\[0\]\.image_url\.url \(3 bytes\) is no image"):
+        engine.chat([{"role": "user", "content": [bad]}])
 
 
 def test_every_route_has_a_method(engine: mullama.Engine) -> None:

@@ -97,6 +97,19 @@ describe('an answer', () => {
     embedder.close();
   });
 
+  test('is about an image as well, which is 16 tokens of this projector', async () => {
+    const sees = new Engine(TINY, { nCtx: 256, nThreads: 1, projector: path.join(path.dirname(TINY), 'sees.gguf') });
+    const picture =
+      'iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAP0lEQVR42gE0AMv/ACXrjEj/icuFT8CQ' +
+      'gQDMR+38hhmyFP5lktQAi/zqnJ2OMkTX1+nxAPfeYFaN6YkHPz0WOewnG5m0+sZvAAAAAElFTkSuQmCC';
+    const image = { type: 'image_url', imageUrl: { url: `data:image/png;base64,${picture}` } };
+    const asked = (...parts) => sees.chat([{ role: 'user', content: [{ type: 'text', text: 'how many ' }, ...parts] }], greedy);
+    const [without, about] = [await asked(), await asked(image)];
+    assert.equal(about.usage.promptTokens - without.usage.promptTokens, 16);
+    await assert.rejects(asked({ ...image, imageUrl: { url: 'data:image/png;base64,AAAA' } }), { name: 'MediaError', code: 'MEDIA_INVALID' });
+    sees.close();
+  });
+
   test('goes back into a conversation', async () => {
     const first = await engine.chat(user('the'), greedy);
     const again = await engine.chat([...user('the'), first.choices[0].message, ...user('of')], greedy);

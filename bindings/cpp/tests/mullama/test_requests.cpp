@@ -58,6 +58,22 @@ mullama::ChatRequest required(std::vector<Tool> tools) {
 
 }  // namespace
 
+TEST(an_image_is_as_many_tokens_as_its_projector_has_patches) {
+    const Engine engine(tiny(), {.n_ctx = 256, .n_threads = 1, .projector = tiny("sees")});
+    const auto image = [](const std::string &data) {
+        return mullama::ContentPart{.type = "image_url", .image_url = Json::object({{"url", "data:image/png;base64," + data}})};
+    };
+    const auto asked = [&](std::vector<mullama::ContentPart> parts) {
+        parts.insert(parts.begin(), {.type = "text", .text = "how many "});
+        return engine.chat({{.role = "user", .content = parts}}, {.max_tokens = 2}).usage.prompt_tokens;
+    };
+    const std::string picture =
+        "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAP0lEQVR42gE0AMv/ACXrjEj/icuFT8CQ"
+        "gQDMR+38hhmyFP5lktQAi/zqnJ2OMkTX1+nxAPfeYFaN6YkHPz0WOewnG5m0+sZvAAAAAElFTkSuQmCC";
+    CHECK(asked({image(picture)}) == asked({}) + 16);
+    THROWS(mullama::MediaError, ErrorCode::media_invalid, "(3 bytes) is no image", asked({image("AAAA")}));
+}
+
 TEST(a_chat_is_answered_with_all_that_is_known_of_it) {
     const Engine engine = tiny_engine();
     const mullama::ChatAnswer answer = engine.chat(greeting, {.max_tokens = 6, .temperature = 0, .ignore_eos = true});

@@ -34,6 +34,29 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func TestAnImageIsAsManyTokensAsItsProjectorHasPatches(t *testing.T) {
+	engine := open(t, tiny("llama"), mullama.WithProjector(tiny("sees")))
+	about := func(parts ...mullama.ContentPart) (*mullama.ChatAnswer, error) {
+		request := chat("")
+		request.MaxTokens = mullama.Of(2)
+		request.Messages[0].Content = append([]mullama.ContentPart{{Type: "text", Text: "how many "}}, parts...)
+		return engine.Chat(background, request)
+	}
+	image := func(data string) mullama.ContentPart {
+		return mullama.ContentPart{Type: "image_url", ImageURL: map[string]string{"url": "data:image/png;base64," + data}}
+	}
+	picture := "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAP0lEQVR42gE0AMv/ACXrjEj/icuFT8CQ" +
+		"gQDMR+38hhmyFP5lktQAi/zqnJ2OMkTX1+nxAPfeYFaN6YkHPz0WOewnG5m0+sZvAAAAAElFTkSuQmCC"
+	without, with := must(about()), must(about(image(picture)))
+	if n := with.Usage.PromptTokens - without.Usage.PromptTokens; n != 16 {
+		t.Errorf("the image has %d tokens", n)
+	}
+	_, err := about(image("AAAA"))
+	if !errors.Is(err, mullama.ErrMediaInvalid) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAChatIsAnswered(t *testing.T) {
 	engine := open(t, tiny("llama"))
 	request := chat("how many")

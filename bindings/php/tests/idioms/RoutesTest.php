@@ -15,6 +15,7 @@ use Mullama\Embedding;
 use Mullama\Engine;
 use Mullama\EngineMode;
 use Mullama\ErrorCode as Code;
+use Mullama\MediaException;
 use Mullama\Mullama;
 use Mullama\MullamaException;
 use Mullama\TimeoutException;
@@ -173,6 +174,25 @@ final class RoutesTest extends TestCase
         }
         $this->expectExceptionMessage('Unknown named parameter $temprature');
         $this->engine->chat(self::user('the'), temprature: 1.0);
+    }
+
+    public function testAnImageIsAsManyTokensAsItsProjectorHasPatches(): void
+    {
+        $sees = self::open('llama', projector: \getenv('MULLAMA_TEST_CASES') . '/tiny/sees.gguf');
+        $picture = 'iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAP0lEQVR42gE0AMv/ACXrjEj/icuFT8CQ'
+            . 'gQDMR+38hhmyFP5lktQAi/zqnJ2OMkTX1+nxAPfeYFaN6YkHPz0WOewnG5m0+sZvAAAAAElFTkSuQmCC';
+        $image = static fn (string $data): array => [
+            'type' => 'image_url',
+            'image_url' => ['url' => "data:image/png;base64,$data"],
+        ];
+        $asked = static fn (array ...$parts): ChatAnswer => $sees->chat(
+            [['role' => 'user', 'content' => [['type' => 'text', 'text' => 'how many '], ...$parts]]],
+            ...self::GREEDY,
+        );
+        self::assertSame(16, $asked($image($picture))->usage->promptTokens - $asked()->usage->promptTokens);
+        $failure = self::failure(static fn () => $asked($image('AAAA')));
+        self::assertSame(Code::MediaInvalid, $failure->errorCode);
+        self::assertInstanceOf(MediaException::class, $failure);
     }
 
     public function testAnAnswerGoesBackIntoAConversation(): void

@@ -77,6 +77,14 @@ int32_t decode_image_of_slot(mtmd_context *projector, llama_context *context, co
     return mtmd_helper_decode_image_chunk(projector, context, chunk, embeddings, n_past, sequence, static_cast<int32_t>(llama_n_batch(context)), new_n_past, callback, user);
 }
 
+// What a projector's loader says goes where all of llama.cpp's messages go: why it failed is told to the caller.
+void keep_log_of_projector(ggml_log_callback, void *) {
+    ggml_log_callback callback = nullptr;
+    void *user = nullptr;
+    llama_log_get(&callback, &user);
+    mtmd_helper_log_set(callback, user);
+}
+
 }  // namespace
 
 // The loop fills a batch up to llama_n_batch: so a prefill is cut to the size of our step.
@@ -87,7 +95,9 @@ int32_t decode_image_of_slot(mtmd_context *projector, llama_context *context, co
 #define common_sampler_sample_and_accept_n sample_and_accept_of_slot
 #define common_speculative_draft draft_of_slots
 #define mtmd_helper_decode_image_chunk decode_image_of_slot
+#define mtmd_helper_log_set keep_log_of_projector
 #include "server-context.cpp"
+#undef mtmd_helper_log_set
 #undef mtmd_helper_decode_image_chunk
 #undef common_speculative_draft
 #undef common_sampler_sample_and_accept_n

@@ -400,6 +400,12 @@ def test_props_tell_what_the_projector_takes(open_engine, tiny, projector, visio
         assert caught.value.code == Code.UNSUPPORTED
 
 
+@pytest.mark.parametrize(("model", "projector", "reason"), [("other.gguf", "sees.gguf", "mismatch between text model"), ("llama.gguf", "llama.gguf", "clip")])
+def test_a_projector_of_another_model_is_refused_with_the_reason(tiny, model, projector, reason):
+    with pytest.raises(mullama.FileError, match=reason):
+        mullama.Engine(tiny / model, projector=str(tiny / projector), n_ctx=256, n_threads=1)
+
+
 @pytest.mark.skipif(not families.SOURCE, reason=families.WITHOUT_SOURCE)
 def test_a_photo_and_a_song_are_taken(seeing):
     folder = Path(families.SOURCE or "") / "tools" / "mtmd"

@@ -103,10 +103,14 @@ describe('an answer', () => {
       'iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAP0lEQVR42gE0AMv/ACXrjEj/icuFT8CQ' +
       'gQDMR+38hhmyFP5lktQAi/zqnJ2OMkTX1+nxAPfeYFaN6YkHPz0WOewnG5m0+sZvAAAAAElFTkSuQmCC';
     const image = { type: 'image_url', imageUrl: { url: `data:image/png;base64,${picture}` } };
-    const asked = (...parts) => sees.chat([{ role: 'user', content: [{ type: 'text', text: 'how many ' }, ...parts] }], greedy);
+    const asked = (...parts) =>
+      sees.chat([{ role: 'user', content: [{ type: 'text', text: 'how many ' }, ...parts] }], greedy);
     const [without, about] = [await asked(), await asked(image)];
     assert.equal(about.usage.promptTokens - without.usage.promptTokens, 16);
-    await assert.rejects(asked({ ...image, imageUrl: { url: 'data:image/png;base64,AAAA' } }), { name: 'MediaError', code: 'MEDIA_INVALID' });
+    await assert.rejects(asked({ ...image, imageUrl: { url: 'data:image/png;base64,AAAA' } }), {
+      name: 'MediaError',
+      code: 'MEDIA_INVALID',
+    });
     sees.close();
   });
 

@@ -61,7 +61,8 @@ mullama::ChatRequest required(std::vector<Tool> tools) {
 TEST(an_image_is_as_many_tokens_as_its_projector_has_patches) {
     const Engine engine(tiny(), {.n_ctx = 256, .n_threads = 1, .projector = tiny("sees")});
     const auto image = [](const std::string &data) {
-        return mullama::ContentPart{.type = "image_url", .image_url = Json::object({{"url", "data:image/png;base64," + data}})};
+        return mullama::ContentPart{.type = "image_url",
+                                    .image_url = Json::object({{"url", "data:image/png;base64," + data}})};
     };
     const auto asked = [&](std::vector<mullama::ContentPart> parts) {
         parts.insert(parts.begin(), {.type = "text", .text = "how many "});

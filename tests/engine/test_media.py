@@ -400,7 +400,7 @@ def test_props_tell_what_the_projector_takes(open_engine, tiny, projector, visio
         assert caught.value.code == Code.UNSUPPORTED
 
 
-@pytest.mark.parametrize(("model", "projector", "reason"), [("other.gguf", "sees.gguf", "mismatch between text model"), ("llama.gguf", "llama.gguf", "clip")])
+@pytest.mark.parametrize(("model", "projector", "reason"), [("other.gguf", "sees.gguf", "mismatch between text model"), ("llama.gguf", "llama.gguf", "load CLIP model")])
 def test_a_projector_of_another_model_is_refused_with_the_reason(tiny, model, projector, reason):
     with pytest.raises(mullama.FileError, match=reason):
         mullama.Engine(tiny / model, projector=str(tiny / projector), n_ctx=256, n_threads=1)

@@ -283,8 +283,15 @@ void require_enforceable(const common_json &schema, const std::string &where) {
     if (schema.contains("pattern") && schema.at("pattern").is_string() && grouped(schema.at("pattern").get<std::string>()) != schema.at("pattern").get<std::string>()) {
         refuse_schema(where + "pattern", "is \"" + shortened(schema.at("pattern").get<std::string>()) + "\"; put parentheses around each character that is escaped, a quote or not ASCII, and repeated");
     }
-    if (schema.contains("pattern") && schema.at("pattern").is_string() && rule_of_pattern(schema.at("pattern").get<std::string>()).empty()) {
-        refuse_schema(where + "pattern", "is \"" + shortened(schema.at("pattern").get<std::string>()) + "\", which has no form in a grammar; it must begin with ^ and end with $, without look-around");
+    if (schema.contains("pattern") && schema.at("pattern").is_string()) {
+        const std::string pattern = schema.at("pattern").get<std::string>();
+        std::string rule;
+        try {
+            rule = rule_of_pattern(pattern);
+        } catch (const std::exception &e) {
+            refuse_schema(where + "pattern", "is \"" + shortened(pattern) + "\", which is no regular expression: " + shortened(e.what()));
+        }
+        if (rule.empty()) refuse_schema(where + "pattern", "is \"" + shortened(pattern) + "\", which has no form in a grammar; it must begin with ^ and end with $, without look-around");
     }
     for (const char *names : {"properties", "$defs", "definitions"}) {
         if (!schema.contains(names) || !schema.at(names).is_object()) continue;

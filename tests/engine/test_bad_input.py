@@ -71,6 +71,7 @@ BAD: dict[str, tuple[str, Any, Code, str]] = {
     "a definition that is itself": ("chat/completions", schema({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}), Code.INVALID_SCHEMA, "itself"),
     "two definitions that are each other": ("chat/completions", schema({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}), Code.INVALID_SCHEMA, "itself"),
     "a choice with itself": ("chat/completions", schema({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {"const": 1}]}}}), Code.INVALID_SCHEMA, "itself"),
+    "a schema with a pattern of half a group": ("chat/completions", schema({"type": "string", "pattern": "^(?:$"}), Code.INVALID_SCHEMA, 'pattern is "^(?:$"'),
     "a schema with a pattern of 1 MB": ("chat/completions", schema({"type": "string", "pattern": "^" + "x" * 1_000_000 + "["}), Code.INVALID_SCHEMA, "pattern"),
     "a schema with a name of 1 MB": ("chat/completions", schema({"type": "object", "properties": {"x" * 1_000_000: {"not": {}}}}), Code.INVALID_SCHEMA, "properties.xxx"),
     "a schema with a bound that is none": ("chat/completions", schema({"type": "string", "minLength": "x"}), Code.INVALID_SCHEMA, "minLength"),

@@ -39,6 +39,12 @@ QUESTION = "What is a library, in one short paragraph?"
 REFERENCE_TOOLS = ["llama-completion"]
 # Tests of the library's own objects (abi/cmake/object_tests.cmake).
 OBJECT_TESTS = ["backend-abort-test", "engine-fault", "engine-parse", "gemm-test", "grammar-mask"]
+# How the sanitizers report, by the name of the build.
+SANITIZERS = {
+    "address": {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
+    "thread": {"TSAN_OPTIONS": "halt_on_error=1 second_deadlock_stack=1"},
+}
+SANITIZED_TESTS = ["bad_input", "bad_schemas", "bad_values", "templates_that_run_away", "properties", "slots", "streams"]
 BENCHMARK_TOOLS = ["llama-bench", "llama-completion", "llama-batched-bench", "llama-server"]
 
 nox.options.sessions = ["test"]
@@ -212,6 +218,38 @@ def pytest(session: nox.Session) -> None:
         toolchain.require(toolchain.FOR_TESTS, note)
         LIBRARY.tools([*REFERENCE_TOOLS, *OBJECT_TESTS])
     run(session, PYTHON, "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=False)
+def sanitize(session: nox.Session) -> None:
+    """Runs the engine under AddressSanitizer, UBSan and ThreadSanitizer: a stress test, the injected fault, and bad input from Python.
+
+    Not a part of `test`: it compiles the library's objects and a part of llama.cpp twice more, which takes several minutes.
+    """
+    install(session)
+    need(session, "test", "codegen")
+    programs = [f"engine-{name}-{kind}" for kind in SANITIZERS for name in ("fault", "stress")]
+    with reported(session):
+        LIBRARY.tools([*programs, "mullama-address"])
+    tiny = ROOT / "build" / "sanitize"
+    write = "import sys, tiny_models; tiny_models.write_all(sys.argv[1])"
+    session.run(PYTHON, "-c", write, str(tiny), env={"PYTHONPATH": "tests/tools"}, external=True)
+    for kind, options in SANITIZERS.items():
+        folder = LIBRARY.folder / "bin"
+        session.run(str(folder / f"engine-fault-{kind}"), str(tiny / "llama.gguf"), env=options, external=True, silent=True)
+        session.run(str(folder / f"engine-stress-{kind}"), str(tiny), "2", env=options, external=True)
+    runtime = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+    environment = {
+        **SANITIZERS["address"],
+        # CPython keeps what it allocates, and its own allocator hides ours from the sanitizer.
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "PYTHONMALLOC": "malloc",
+        "LD_PRELOAD": f"{runtime} {subprocess.check_output(['gcc', '-print-file-name=libstdc++.so'], text=True).strip()}",
+        "LD_LIBRARY_PATH": str(LIBRARY.folder / "address"),
+        "PYTHONPATH": str(ROOT / "codegen"),
+    }
+    tests = session.posargs or [f"tests/engine/test_{name}.py" for name in SANITIZED_TESTS]
+    session.run(PYTHON, "-m", "pytest", "-q", *tests, env=environment, external=True)
 
 
 def build_addon(session: nox.Session, *options: str) -> None:

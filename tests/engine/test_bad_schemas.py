@@ -66,7 +66,7 @@ def test_it_is_refused_and_the_streams_beside_it_stay_the_same_to_the_byte(watch
 @pytest.mark.parametrize("name", BAD)
 def test_it_is_refused_in_a_tool(watched, name):
     schema, code, message = BAD[name]
-    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": schema}, **{"$defs": schema.get("$defs", {})}}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": schema}, "$defs": schema.get("$defs", {})}}}
     with watched.beside(), pytest.raises(mullama.Error) as caught:
         answer(watched.engine, "chat/completions", messages=user("the"), max_tokens=2, tools=[tool])
     assert caught.value.code == code

@@ -13,8 +13,8 @@ from ask import answer, user
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "codegen"))
 
-from mullama_codegen.api import ObjectField, Shape  # noqa: E402
-from mullama_codegen.build import load_api  # noqa: E402
+from mullama_codegen.api import ObjectField, Shape
+from mullama_codegen.build import load_api
 
 API = load_api(Path(__file__).parents[2] / "abi" / "spec")
 
@@ -50,7 +50,7 @@ SKELETONS: dict[str, dict[str, Any]] = {
 WHOLLY_REFUSED = {
     "messages": ("response_format", "speculative"),
     "messages/count_tokens": ("response_format", "speculative"),
-    **{route: ("speculative",) for route in ("chat/completions", "completions", "infill", "responses", "apply-template")},
+    **dict.fromkeys(("chat/completions", "completions", "infill", "responses", "apply-template"), ("speculative",)),
 }
 # What takes any value of JSON says by itself what it does not take.
 FREE = {"str", "bool", "i64", "f64", "list", "map", "object"}

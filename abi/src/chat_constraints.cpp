@@ -4,6 +4,9 @@
 #include <cctype>
 #include <regex>
 
+#include "json-schema-to-grammar.h"
+#include "peg-parser.h"
+
 namespace mullama {
 
 namespace {
@@ -50,6 +53,11 @@ std::string without_talk(std::string grammar) {
 std::string with_one_call(std::string grammar) {
     static const std::regex several(R"((^|\n)tool-calls ::= \(tool-call space\)\+)");
     return std::regex_replace(grammar, several, "$1tool-calls ::= tool-call space");
+}
+
+std::string text_without(const std::vector<std::string> &texts) {
+    const common_peg_arena parser = build_peg_parser([&](common_peg_parser_builder &p) { return p.until_one_of(texts); });
+    return build_grammar([&](const common_grammar_builder &builder) { parser.build_grammar(builder); });
 }
 
 std::string either(const std::string &one, const std::string &other) {

@@ -138,6 +138,26 @@ size_t size_of_texts(const common_json &value) {
     return size;
 }
 
+bool shows_calls(const common_json &messages) {
+    for (size_t i = 0; i < messages.size(); ++i) {
+        const common_json &message = messages.at(i);
+        if (message.at("role") == "tool" || (message.contains("tool_calls") && !message.at("tool_calls").empty())) return true;
+    }
+    return false;
+}
+
+// What calls begin with, where that is a tag, which stands in no other text.
+std::vector<std::string> tags_of_calls(const common_json &triggers) {
+    std::vector<std::string> tags;
+    for (const common_json &trigger : triggers) {
+        if (trigger.at("type") != static_cast<int>(COMMON_GRAMMAR_TRIGGER_TYPE_WORD)) continue;
+        const std::string word = trigger.at("value").get<std::string>();
+        const size_t end = word.find_first_of(">]");
+        if ((word[0] == '<' || word[0] == '[') && end != std::string::npos) tags.push_back(word.substr(0, end + 1));
+    }
+    return tags;
+}
+
 // Checks the messages and takes their images and sounds out.
 std::vector<medium> take_messages(const engine_llama &llama, dialect_chat &chat) {
     common_json &body = chat.body;
@@ -161,7 +181,8 @@ chat_request write(engine_llama &llama, common_json body, const std::vector<cons
     const bool may_call = has_tools && !(body.contains("tool_choice") && body.at("tool_choice") == "none");
     const bool must_call = may_call && body.contains("tool_choice") && body.at("tool_choice") == "required";
     if (may_call) require_tools(llama.tools(), must_call);
-    const server_chat_params &chat = may_call ? llama.tool_chat_params() : llama.chat_params();
+    // Also where no call may be made: calls and results of before are to be seen.
+    const server_chat_params &chat = has_tools || shows_calls(body.at("messages")) ? llama.tool_chat_params() : llama.chat_params();
     text_shield shield(llama.special(), llama.has_projector() ? get_media_marker() : "");
     cover_messages(shield, body.at("messages"));
     if (body.contains("tools")) cover_tools(shield, body.at("tools"));
@@ -204,6 +225,12 @@ chat_request write(engine_llama &llama, common_json body, const std::vector<cons
         request.data["grammar_type"] = "tool_calls";
         request.data["grammar_lazy"] = false;
         request.data["grammar_triggers"] = common_json::array();
+    } else if (has_tools && !may_call && (llama.tools() == tool_support::own || llama.tools() == tool_support::chatml) && !request.data.contains("grammar")) {
+        // A model that sees tools writes calls, which would be left in the text.
+        common_json calling = body;
+        calling["tool_choice"] = "auto";
+        const std::vector<std::string> tags = tags_of_calls(parameters_of(calling).at("grammar_triggers"));
+        if (!tags.empty()) request.data["grammar"] = text_without(tags);
     }
     request.prompt = shield.uncover(request.data.at("prompt").get<std::string>());
     request.tokens = tokens_of(llama, request.prompt, media);

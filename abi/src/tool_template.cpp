@@ -9,11 +9,17 @@ namespace mullama {
 namespace {
 
 constexpr const char *chatml_source = R"({%- set first = messages[0] -%}
-{{- '<|im_start|>system\n' }}
-{%- if first.role == 'system' %}{{- first.content + '\n\n' }}{%- endif %}
-{{- '# Tools\n\nYou may call these functions:\n<tools>\n' }}
-{%- for tool in tools %}{{- tool | tojson + '\n' }}{%- endfor %}
-{{- '</tools>\n\nTo call one, answer with its name and arguments as JSON:\n<tool_call>\n{"name": <name>, "arguments": <arguments>}\n</tool_call><|im_end|>\n' }}
+{%- if tools or first.role == 'system' %}
+  {{- '<|im_start|>system\n' }}
+  {%- if first.role == 'system' %}{{- first.content }}{%- endif %}
+  {%- if tools and first.role == 'system' %}{{- '\n\n' }}{%- endif %}
+  {%- if tools %}
+    {{- '# Tools\n\nYou may call these functions:\n<tools>\n' }}
+    {%- for tool in tools %}{{- tool | tojson + '\n' }}{%- endfor %}
+    {{- '</tools>\n\nTo call one, answer with its name and arguments as JSON:\n<tool_call>\n{"name": <name>, "arguments": <arguments>}\n</tool_call>' }}
+  {%- endif %}
+  {{- '<|im_end|>\n' }}
+{%- endif %}
 {%- for message in messages %}
   {%- if message.role == 'tool' %}
     {%- if loop.first or messages[loop.index0 - 1].role != 'tool' %}{{- '<|im_start|>user' }}{%- endif %}

@@ -232,7 +232,9 @@ struct ChatRequest {
     std::optional<std::string> model = std::nullopt;
     /// A label for the caller's own use.
     std::optional<std::string> user = std::nullopt;
-    /// Requests at most, where functions stand among the tools.
+    /// Requests at most, where functions stand among the tools: they are called and their results sent until the model
+    /// answers. The last one is sent with tool_choice none, so that it has to; `reached_max_rounds` of the answer is true
+    /// then. At least 1.
     std::int64_t max_rounds = 8;
     /// What happens when one of them fails.
     ToolErrors tool_errors = ToolErrors::tell;
@@ -348,6 +350,8 @@ struct ChatAnswer {
     std::optional<Json> truncation = std::nullopt;
     /// The functions that were called for it, in order.
     std::vector<ToolRun> tool_runs = {};
+    /// Whether it is of the last round that `max_rounds` allows: the model could not call any more, and had to answer.
+    bool reached_max_rounds = false;
     /// All of it, with what this header does not know.
     Json raw = {};
 

@@ -172,29 +172,31 @@ class Rounds {
             throw ArgumentError(ErrorCode::invalid_argument,
                                 "max_rounds is " + std::to_string(max_rounds) + "; it must be at least 1");
         }
+        const Json *choice = body_.find("tool_choice");
+        if (max_rounds == 1 && choice && (*choice == Json("required") || choice->is_object())) {
+            throw ArgumentError(ErrorCode::invalid_argument,
+                                "max_rounds is 1, but tool_choice requires a call; it must be at least 2: one to call, "
+                                "one to answer");
+        }
+        end_calls();
     }
+
+    /// The request of this round.
+    const Json &body() const noexcept { return body_; }
 
     /// Sends the request of this round.
     Stream send() const { return engine_->request(route_, body_.dump()); }
 
-    /// Takes an answer's calls. None where there are none, or they were cut off, or one is of a tool without a function: that is
-    /// the caller's to make.
+    /// Takes an answer's calls. None where there are none, or they were cut off, or it was the last round, or one is of a tool
+    /// without a function: that is the caller's to make.
     void take(const Json &answer) {
         const Json &choice = answer["choices"][0];
         const Json *calls = choice["message"].find("tool_calls");
         const Json *reason = choice.find("finish_reason");
-        if (!calls || !calls->size() || (reason && *reason == Json("length"))) return;
-        std::string names;
+        if (!calls || !calls->size() || (reason && *reason == Json("length")) || round_ == max_rounds_) return;
         for (const Json &call : calls->as_array()) {
-            const std::string &name = call["function"]["name"].as_string();
-            const Tool *tool = find(name);
+            const Tool *tool = find(call["function"]["name"].as_string());
             if (tool && !tool->function) return;
-            names += (names.empty() ? "" : ", ") + name;
-        }
-        if (round_ >= max_rounds_) {
-            const std::string rounds = std::to_string(round_) + " rounds, which is max_rounds";
-            throw ArgumentError(ErrorCode::out_of_range, "the model still calls " + names + " after " + rounds +
-                                                             "; allow more, or make its task smaller");
         }
         calls_ = calls->as_array();
         next_ = 0;
@@ -228,6 +230,9 @@ class Rounds {
     }
 
     const std::vector<ToolRun> &runs() const noexcept { return runs_; }
+
+    /// Whether this round is the last one that `max_rounds` allows, so that the model cannot call.
+    bool reached_max_rounds() const noexcept { return reached_max_rounds_; }
 
   private:
     const Tool *find(const std::string &name) const {
@@ -264,6 +269,15 @@ class Rounds {
         // A call that is required each time would never end.
         const Json *choice = body_.find("tool_choice");
         if (choice && *choice != Json("none")) body_["tool_choice"] = "auto";
+        end_calls();
+    }
+
+    /// In the last round the model has to answer.
+    void end_calls() {
+        const Json *choice = body_.find("tool_choice");
+        if (round_ != max_rounds_ || (choice && *choice != Json("auto"))) return;
+        body_["tool_choice"] = "none";
+        reached_max_rounds_ = true;
     }
 
     const Engine *engine_;
@@ -272,6 +286,7 @@ class Rounds {
     std::vector<Tool> tools_;
     std::int64_t max_rounds_, round_ = 1;
     ToolErrors errors_;
+    bool reached_max_rounds_ = false;
     Json::Array calls_;
     std::size_t next_ = 0;
     std::vector<ToolRun> runs_;
@@ -307,6 +322,7 @@ Answer ask(const Engine &engine, const char *route, const Json &body, const Requ
         rounds->take(answer.raw);
         if (!rounds->has_calls()) {
             answer.tool_runs = rounds->runs();
+            answer.reached_max_rounds = rounds->reached_max_rounds();
             return answer;
         }
         while (rounds->has_calls()) rounds->run();
@@ -358,6 +374,7 @@ class AnswerStream {
                 rounds_->take(answer.raw);
                 if (rounds_->has_calls()) return run_tool(piece);
                 answer.tool_runs = rounds_->runs();
+                answer.reached_max_rounds = rounds_->reached_max_rounds();
             }
         }
         answer_ = std::move(answer);
@@ -374,6 +391,9 @@ class AnswerStream {
 
     /// The functions that were called so far, in order.
     std::vector<ToolRun> tool_runs() const { return rounds_ ? rounds_->runs() : std::vector<ToolRun>(); }
+
+    /// Whether the last round that `max_rounds` allows has begun: the model cannot call any more, and has to answer.
+    bool reached_max_rounds() const noexcept { return rounds_ && rounds_->reached_max_rounds(); }
 
     /// Ends the request, from any thread; a loop over the pieces then ends as usual.
     void cancel() const noexcept {
@@ -438,7 +458,8 @@ template <class AnswerStream, class Request>
 AnswerStream open_stream(const Engine &engine, const char *route, Json &body, const Request &request) {
     ask_for_pieces(body);
     auto rounds = make_rounds(engine, route, body, request);
-    return AnswerStream(engine.request(route, body.dump()), std::move(rounds));
+    Stream first = rounds ? rounds->send() : engine.request(route, body.dump());
+    return AnswerStream(std::move(first), std::move(rounds));
 }
 
 }  // namespace detail

@@ -38,6 +38,8 @@ type rounds[Answer any] interface {
 	next(answer *Answer) (*Stream, error)
 	// soFar gives the calls up to now. Any goroutine may ask.
 	soFar() []ToolRun
+	// reachedMaxRounds says whether the round is the last one that is allowed. Any goroutine may ask.
+	reachedMaxRounds() bool
 }
 
 // Pieces gives the pieces that are still to come, to range over. An error is the last thing it gives, also when the
@@ -85,6 +87,12 @@ func (s *AnswerStream[Piece, Answer]) ToolRuns() []ToolRun {
 		return nil
 	}
 	return s.rounds.soFar()
+}
+
+// ReachedMaxRounds says whether the last round that [WithMaxRounds] allows has begun: the model cannot call any more,
+// and has to answer. Any goroutine may call it at any time.
+func (s *AnswerStream[Piece, Answer]) ReachedMaxRounds() bool {
+	return s.rounds != nil && s.rounds.reachedMaxRounds()
 }
 
 // Close cancels the request if it is not over yet; an answer that is complete stays. It may come from any goroutine,

@@ -263,6 +263,9 @@ type ChatAnswer struct {
 	Truncation json.RawMessage `json:"truncation,omitempty"`
 	// The functions that were called for it, in order.
 	ToolRuns []ToolRun `json:"-"`
+	// Whether it is of the last round that [WithMaxRounds] allows: the model could not call any more, and had to
+	// answer.
+	ReachedMaxRounds bool `json:"-"`
 	// What came, with all that a newer library adds.
 	Raw json.RawMessage `json:"-"`
 }

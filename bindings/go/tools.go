@@ -45,8 +45,9 @@ type toolOptions struct {
 	errors    ToolErrors
 }
 
-// WithMaxRounds limits the requests of one chat whose functions are called. If the model calls more, the chat fails
-// with [ErrOutOfRange]. At least 1. Default: 8.
+// WithMaxRounds limits the requests of one chat whose functions are called and whose results are sent until the model
+// answers. The last one is sent with the tool choice "none", so that it has to; [ChatAnswer.ReachedMaxRounds] is true
+// then. At least 1. Default: 8.
 func WithMaxRounds(n int) ToolOption {
 	return func(options *toolOptions) { options.maxRounds = n }
 }
@@ -116,8 +117,9 @@ type toolRounds struct {
 	n       int // requests that were answered
 	send    func(ChatRequest) (*Stream, error)
 
-	mu   sync.Mutex
-	runs []ToolRun
+	mu         sync.Mutex
+	runs       []ToolRun
+	reachedMax bool
 }
 
 // newToolRounds gives nil for a request without functions.
@@ -141,8 +143,20 @@ func newToolRounds(ctx context.Context, request ChatRequest, options []ToolOptio
 	if !hasFunctions {
 		return nil, nil
 	}
+	if given.maxRounds == 1 && mustCall(request.ToolChoice) {
+		text := "WithMaxRounds is 1, but the tool choice requires a call; it must be at least 2: one to call, one to answer"
+		return nil, &Error{Code: ErrInvalidArgument, Message: text}
+	}
 	request.Messages = slices.Clone(request.Messages)
-	return &toolRounds{ctx: ctx, options: given, request: request}, nil
+	rounds := &toolRounds{ctx: ctx, options: given, request: request}
+	rounds.endCalls()
+	return rounds, nil
+}
+
+// mustCall says whether the model may not answer before it has called.
+func mustCall(choice any) bool {
+	word, isWord := choice.(string)
+	return word == "required" || (choice != nil && !isWord) // of one function, by name
 }
 
 // askWithTools is askFor, in as many rounds as the model calls functions.
@@ -179,8 +193,11 @@ func streamWithTools(
 	if err != nil {
 		return nil, err
 	}
-	stream, err := streamFor[ChatPiece, ChatAnswer](ctx, e, route, request)
-	if err == nil && rounds != nil {
+	if rounds == nil {
+		return streamFor[ChatPiece, ChatAnswer](ctx, e, route, request)
+	}
+	stream, err := streamFor[ChatPiece, ChatAnswer](ctx, e, route, rounds.request)
+	if err == nil {
 		rounds.send = func(request ChatRequest) (*Stream, error) { return openStream(ctx, e, route, request) }
 		stream.rounds = rounds
 	}
@@ -201,17 +218,32 @@ func (r *toolRounds) soFar() []ToolRun {
 	return slices.Clone(r.runs)
 }
 
+func (r *toolRounds) reachedMaxRounds() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reachedMax
+}
+
+// endCalls makes the model answer in the last round.
+func (r *toolRounds) endCalls() {
+	choice := r.request.ToolChoice
+	if r.n+1 != r.options.maxRounds || (choice != nil && choice != "auto") {
+		return
+	}
+	r.request.ToolChoice = "none"
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reachedMax = true
+}
+
 // call makes the calls of an answer, and the request that tells the model of them. False: the answer is the last one.
 func (r *toolRounds) call(answer *ChatAnswer) (goesOn bool, err error) {
 	r.n++
 	calls := answer.ToolCalls()
-	isCutOff := answer.FinishReason() == "length"
-	if len(calls) == 0 || isCutOff || slices.ContainsFunc(calls, r.isForCaller) {
-		answer.ToolRuns = r.soFar()
+	isLast := answer.FinishReason() == "length" || r.n == r.options.maxRounds // a call that was cut off is none
+	if len(calls) == 0 || isLast || slices.ContainsFunc(calls, r.isForCaller) {
+		answer.ToolRuns, answer.ReachedMaxRounds = r.soFar(), r.reachedMaxRounds()
 		return false, nil
-	}
-	if r.n >= r.options.maxRounds {
-		return false, r.tooMany(calls)
 	}
 	said := answer.Choices[0].Message
 	message := Message{Role: said.Role, ToolCalls: readable(calls), ReasoningContent: said.ReasoningContent}
@@ -232,6 +264,7 @@ func (r *toolRounds) call(answer *ChatAnswer) (goesOn bool, err error) {
 	if r.request.ToolChoice != nil && r.request.ToolChoice != "none" {
 		r.request.ToolChoice = "auto" // a call that must be made each time would never end
 	}
+	r.endCalls()
 	return true, nil
 }
 
@@ -275,15 +308,6 @@ func (r *toolRounds) run(call ToolCall) ToolRun {
 	defer r.mu.Unlock()
 	r.runs = append(r.runs, run)
 	return run
-}
-
-func (r *toolRounds) tooMany(calls []ToolCall) error {
-	var names []string
-	for _, call := range calls {
-		names = append(names, call.Function.Name)
-	}
-	text := "the model still calls %s after %d requests, which is WithMaxRounds; allow more, or make its task smaller"
-	return &Error{Code: ErrOutOfRange, Message: fmt.Sprintf(text, strings.Join(names, ", "), r.n)}
 }
 
 // SchemaFormat makes a response format of a type, as [NewTool] does of arguments: the answer is its JSON, for

@@ -163,23 +163,70 @@ func TestCallsThatWereCutOffAreNotMade(t *testing.T) {
 	}
 }
 
-func TestRoundsHaveALimit(t *testing.T) {
-	var seen []sum
-	call := [2]string{"add", `{"a": 1, "b": 2}`}
-	for limit, options := range map[int][]ToolOption{8: nil, 1: {WithMaxRounds(1)}, 3: {WithMaxRounds(3)}} {
-		rounds := newRounds(t, context.Background(), ChatRequest{Tools: []Tool{adder(&seen)}}, options...)
-		n := 1
-		goesOn, err := rounds.call(said(t, call))
-		for ; goesOn; n++ {
-			goesOn, err = rounds.call(said(t, call))
+func TestAModelThatCallsAsOftenAsItMayHasToAnswerInTheLastRound(t *testing.T) {
+	named := map[string]any{"type": "function", "function": map[string]any{"name": "add"}}
+	for _, c := range []struct {
+		max     int // 0: not given
+		given   any
+		sent    []any
+		reached bool
+	}{
+		{3, nil, []any{nil, nil, "none"}, true},
+		{3, "auto", []any{"auto", "auto", "none"}, true},
+		{3, "required", []any{"required", "auto", "none"}, true},
+		{2, "required", []any{"required", "none"}, true},
+		{2, named, []any{named, "none"}, true},
+		{1, nil, []any{"none"}, true},
+		{1, "auto", []any{"none"}, true},
+		{1, "none", []any{"none"}, false}, // as the caller wanted it
+		{8, "none", []any{"none"}, false},
+		{0, "required", []any{"required", "auto", "auto", "auto", "auto", "auto", "auto", "none"}, true},
+	} {
+		var seen []sum
+		var options []ToolOption
+		if c.max > 0 {
+			options = append(options, WithMaxRounds(c.max))
 		}
-		if n != limit || !errors.Is(err, ErrOutOfRange) || !strings.Contains(err.Error(), "still calls add after") {
-			t.Errorf("%v after %d rounds", err, n)
+		rounds := newRounds(t, context.Background(), ChatRequest{Tools: []Tool{adder(&seen)}, ToolChoice: c.given}, options...)
+		var sent []any
+		var answer *ChatAnswer
+		for goesOn := true; goesOn; {
+			sent = append(sent, rounds.request.ToolChoice)
+			isLast := rounds.request.ToolChoice == "none"
+			if reached := rounds.reachedMaxRounds(); reached != (isLast && c.reached) {
+				t.Errorf("%+v: %v in round %d", c, reached, len(sent))
+			}
+			if answer = said(t); !isLast {
+				answer = said(t, [2]string{"add", `{"a": 1, "b": 2}`})
+			}
+			var err error
+			if goesOn, err = rounds.call(answer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(sent, c.sent) || len(seen) != len(sent)-1 || len(answer.ToolRuns) != len(seen) || answer.ReachedMaxRounds != c.reached {
+			t.Errorf("%+v: %v, %+v", c, sent, answer)
 		}
 	}
-	_, err := newToolRounds(context.Background(), ChatRequest{Tools: []Tool{adder(&seen)}}, []ToolOption{WithMaxRounds(0)})
-	if !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), "WithMaxRounds is 0") {
-		t.Error(err)
+}
+
+func TestWrongNumbersOfRounds(t *testing.T) {
+	var seen []sum
+	named := map[string]any{"type": "function", "function": map[string]any{"name": "add"}}
+	for _, c := range []struct {
+		max    int
+		choice any
+		want   string
+	}{
+		{0, nil, "WithMaxRounds is 0"},
+		{1, "required", "WithMaxRounds is 1, but the tool choice requires a call"},
+		{1, named, "WithMaxRounds is 1, but the tool choice requires a call"},
+	} {
+		request := ChatRequest{Tools: []Tool{adder(&seen)}, ToolChoice: c.choice}
+		_, err := newToolRounds(context.Background(), request, []ToolOption{WithMaxRounds(c.max)})
+		if !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
 

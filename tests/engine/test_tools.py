@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
+import families
 import mullama
 import pytest
 from ask import user
@@ -174,13 +175,109 @@ def test_calls_of_plain_definitions_are_the_callers(engine: mullama.Engine) -> N
     assert isinstance(json.loads(answer.tool_calls[0].function.arguments)["on"], bool)
 
 
-def test_rounds_have_a_bound(engine: mullama.Engine) -> None:
+NAMED = {"type": "function", "function": {"name": "turn"}}
+
+
+@pytest.mark.parametrize(
+    ("max_rounds", "given", "sent", "reached"),
+    [
+        (3, None, [None, None, "none"], True),
+        (3, "auto", ["auto", "auto", "none"], True),
+        (3, "required", ["required", "auto", "none"], True),
+        (2, "required", ["required", "none"], True),
+        (2, NAMED, [NAMED, "none"], True),
+        (1, None, ["none"], True),
+        (1, "auto", ["none"], True),
+        (1, "none", ["none"], False),  # as the caller wanted it
+        (8, "none", ["none"], False),
+        (8, "required", ["required", *["auto"] * 6, "none"], True),
+    ],
+)
+def test_a_model_that_calls_as_often_as_it_may_has_to_answer_in_the_last_round(max_rounds: int, given: Any, sent: list[Any], reached: bool) -> None:
     lamp = Switch()
-    with pytest.raises(mullama.ArgumentError, match="still calls turn after 1 rounds, which is max_rounds"):
-        engine.chat(user("the of"), tools=[lamp.turn], max_rounds=1, **LIMITS)
-    assert lamp.states == []
+    body = {"messages": user("the"), "tools": [lamp.turn], **({"tool_choice": given} if given else {})}
+    tools = Tools.among(body, max_rounds, "tell")
+    assert tools is not None
+    call = {"id": "a", "type": "function", "function": {"name": "turn", "arguments": '{"on": true}'}}
+    choices, runs = [], 0
+    while True:
+        choices.append(tools.body.get("tool_choice"))
+        message = {"role": "assistant", "content": "done"} if choices[-1] == "none" else {"role": "assistant", "tool_calls": [call]}
+        assert tools.reached_max_rounds == (reached and choices[-1] == "none")
+        if not (made := list(tools.rounds({"choices": [{"message": message}]}))):
+            break
+        runs += len(made)
+    assert choices == sent and runs == len(lamp.states) == len(sent) - 1
+
+
+def test_the_answer_of_the_last_round_says_so(engine: mullama.Engine) -> None:
+    lamp = Switch()
+    answer = engine.chat(user("the of"), tools=[lamp.turn], max_rounds=2, **LIMITS)
+    assert answer.reached_max_rounds and len(answer.tool_runs) == len(lamp.states) == 1
+    assert answer.text and answer.tool_calls == []
+    stream = engine.chat(user("the of"), tools=[lamp.turn], max_rounds=2, stream=True, **LIMITS)
+    seen = [(len(stream.tool_runs), stream.reached_max_rounds) for _ in stream]
+    assert seen[0] == (0, False) and seen[-1] == (1, True)
+    assert stream.answer().reached_max_rounds and stream.answer().text == answer.text
+    assert not engine.chat(user("the of"), tools=[lamp.turn], **LIMITS).reached_max_rounds
+    assert not engine.chat(user("the of"), max_tokens=2).reached_max_rounds
+
+
+async def test_the_last_round_in_an_event_loop(engine: mullama.Engine) -> None:
+    lamp = Switch()
+    answer = await engine.chat_async(user("the of"), tools=[lamp.turn], max_rounds=2, **LIMITS)
+    assert answer.reached_max_rounds and len(lamp.states) == 1
+    stream = await engine.chat_async(user("the of"), tools=[lamp.turn], max_rounds=2, stream=True, **LIMITS)
+    assert not stream.reached_max_rounds
+    assert (await stream).text == answer.text and stream.reached_max_rounds
+
+
+def test_one_round_is_an_answer_without_calls(engine: mullama.Engine) -> None:
+    lamp = Switch()
+    answer = engine.chat(user("the of"), tools=[lamp.turn], max_rounds=1, **{**LIMITS, "tool_choice": "auto"})
+    assert answer.reached_max_rounds and answer.text and lamp.states == []
+    for choice in ("required", NAMED):
+        with pytest.raises(mullama.ArgumentError, match="max_rounds is 1, but tool_choice requires a call"):
+            engine.chat(user("the of"), tools=[lamp.turn], max_rounds=1, **{**LIMITS, "tool_choice": choice})
     with pytest.raises(mullama.ArgumentError, match="max_rounds is 0"):
         engine.chat(user("the of"), tools=[lamp.turn], max_rounds=0, **LIMITS)
+
+
+def test_the_last_round_keeps_to_the_schema_of_the_answer(engine: mullama.Engine) -> None:
+    schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"], "additionalProperties": False}
+    form = {"type": "json_schema", "json_schema": {"name": "sure", "schema": schema}}
+    lamp = Switch()
+    for max_rounds, choice in ((2, "required"), (1, "auto")):
+        fields = {**LIMITS, "tool_choice": choice}
+        answer = engine.chat(user("the of"), tools=[lamp.turn], max_rounds=max_rounds, response_format=form, **fields)  # type: ignore[arg-type]
+        assert answer.reached_max_rounds and len(answer.tool_runs) == max_rounds - 1
+        assert set(json.loads(answer.text)) == {"sure"}
+
+
+def test_calls_and_results_are_seen_where_no_call_may_be_made(engine: mullama.Engine) -> None:
+    """The template has no form for them, and none for the role `tool`."""
+    definition = Tool(Switch().turn).definition
+    call = {"id": "a", "type": "function", "function": {"name": "turn", "arguments": '{"on": true}'}}
+    said = [*user("the of"), {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "a", "content": "it is on"}]
+    called = '<tool_call>\n{"name": "turn", "arguments": {"on": true}}\n</tool_call>'
+    told = "<tool_response>\nit is on\n</tool_response>"
+    shown = engine.apply_template(said, tools=[definition]).prompt  # type: ignore[list-item]
+    assert "<tools>" in shown and called in shown and told in shown
+    assert engine.apply_template(said, tools=[definition], tool_choice="none").prompt == shown  # type: ignore[list-item]
+    without = engine.apply_template(said).prompt
+    assert called in without and told in without and "<tools>" not in without and "<|im_start|>system" not in without
+    assert "<|im_start|>system\nbe brief<|im_end|>\n" in engine.apply_template([{"role": "system", "content": "be brief"}, *said]).prompt
+
+
+def test_an_answer_that_may_hold_no_call_holds_none_as_text(bytes_model: Path) -> None:
+    """The model is made to write what a call begins with, wherever it can."""
+    definition = Tool(Switch().turn).definition
+    with mullama.Engine(bytes_model, chat_template=families.templates()["Qwen-Qwen2.5-7B-Instruct"], n_ctx=0, n_threads=1) as engine:
+        (tag,) = engine.tokenize("<tool_call>", parse_special=True).tokens
+        eager: dict[str, Any] = {"logit_bias": {str(tag): 100}, "max_tokens": 12, "temperature": 0, "ignore_eos": True}
+        assert "<tool_call>" in engine.chat(user("the"), **eager).text
+        answer = engine.chat(user("the"), tools=[definition], tool_choice="none", **eager)  # type: ignore[list-item]
+        assert answer.usage.completion_tokens == 12 and "<tool_call>" not in answer.text
 
 
 def test_what_a_function_raises_is_told_or_raised(engine: mullama.Engine) -> None:

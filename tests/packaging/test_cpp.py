@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from examples import answer_in
 
 ROOT = Path(__file__).resolve().parents[2]
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
@@ -87,6 +88,8 @@ def test_every_example_of_the_readme_runs(package: Package, number: int, folder:
     source = package.blocks(package.name)[number]
     said = call(compile_(package, package.compilers[0], source, folder, prefix), cwd=folder)
     assert len(said) > 10
+    if ".tools = " in source:  # the model has called one, and keeps to the schema
+        assert isinstance(answer_in(said, "sunny")["sunny"], bool) and "weather{" in said
 
 
 @pytest.mark.parametrize("package", [C, CPP], ids=["c", "cpp"])

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from examples import answer_in
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = ROOT / "bindings" / "node"
@@ -107,6 +108,8 @@ def test_the_examples_of_the_readme_run(installed: Path, index: int) -> None:
     program.write_text(code, encoding="utf-8")
     output = call("node", program.name, cwd=installed)
     assert output.strip()
+    if "tools: [" in code:  # the model has called one, and keeps to the schema
+        assert isinstance(answer_in(output, "sunny")["sunny"], bool) and "weather {" in output
 
 
 def test_the_library_is_the_one_beside_the_package(installed: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from examples import answer_in
 
 BINDING = Path(__file__).parents[2] / "bindings" / "php"
 # Composer says "root" in red and asks whether to go on; and a user's own settings must not help.
@@ -70,11 +71,16 @@ def model(project: Path, tiny: Path) -> Path:
     return Path(shutil.copy(tiny / "llama.gguf", project / "model.gguf"))
 
 
+ENGINE = r"\n## Engine\n.*?(?=\n## )"
+
+
+def php_blocks(text: str) -> list[str]:
+    return re.findall(r"^```php\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 def examples() -> str:
-    """Those for a tiny model; what the engine does needs a real one, and is tried by the binding's own tests."""
-    readme = (BINDING / "README.md").read_text(encoding="utf-8")
-    readme = re.sub(r"\n## Engine\n.*?(?=\n## )", "", readme, flags=re.DOTALL)
-    blocks = re.findall(r"^```php\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    """Those for a tiny model; what the engine does needs a real one."""
+    blocks = php_blocks(re.sub(ENGINE, "", (BINDING / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL))
     assert len(blocks) >= 8
     return "\n".join(blocks)
 
@@ -98,6 +104,19 @@ def test_every_example_of_the_readme_runs(project: Path, model: Path) -> None:
     output = call("php", "-d", "zend.assertions=1", "-d", "display_errors=1", "readme.php", cwd=project)
     for part in ("16 tokens, ended by Length", "\nCancelled\n", "stopped half-way", "missing.gguf"):
         assert part in output
+
+
+def test_the_examples_of_the_engine_run(project: Path) -> None:
+    from mullama.models import resolve
+
+    (engine,) = re.findall(ENGINE, (BINDING / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    model = project / "engine.gguf"
+    model.symlink_to(resolve("smollm2:135m"))
+    code = "<?php\nrequire 'vendor/autoload.php';\n" + "\n".join(php_blocks(engine))
+    (project / "engine.php").write_text(code.replace("model.gguf", model.name), encoding="utf-8")
+    output = call("php", "-d", "zend.assertions=1", "-d", "display_errors=1", "engine.php", cwd=project)
+    # The model has called the function, and keeps to the schema.
+    assert isinstance(answer_in(output, "city")["degrees"], int) and 'temperature{"city":' in output
 
 
 def test_a_page_runs_with_the_preload_file_of_the_package(project: Path, model: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from examples import answer_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +54,14 @@ def compile_c(folder: Path):
     return compile_
 
 
-@pytest.mark.parametrize("example", blocks("python"), ids=["a context", "an engine"])
+def test_a_model_answers_after_it_has_called_functions_and_keeps_to_the_schema(folder: Path) -> None:
+    for key, examples in (("degrees", blocks("python")), ("city", PYTHON)):
+        (example,) = (one for one in examples if "tools=[" in one)
+        said = run(sys.executable, "-c", example, cwd=folder)
+        assert isinstance(answer_in(said, key)["degrees"], int)
+
+
+@pytest.mark.parametrize("example", blocks("python"), ids=["a context", "an engine", "tools"])
 def test_the_readmes_python_examples_run_as_printed(example: str, folder: Path) -> None:
     assert len(run(sys.executable, "-c", example, cwd=folder)) > 30
 

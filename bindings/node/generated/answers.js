@@ -25,7 +25,7 @@ class CalledFunction extends Answer {
 
 /** The answer to a chat. */
 class ChatAnswer extends Answer {
-  constructor(raw, toolRuns) {
+  constructor(raw, toolRuns, reachedMaxRounds) {
     super(raw);
     this.id = raw.id;
     this.object = raw.object;
@@ -36,6 +36,7 @@ class ChatAnswer extends Answer {
     this.timings = made(Timings, raw.timings);
     this.truncation = raw.truncation ?? null;
     this.toolRuns = toolRuns;
+    this.reachedMaxRounds = reachedMaxRounds;
   }
 
   /** What the first choice says. Empty if there is none. */

@@ -61,7 +61,7 @@ function makeError(errno, code, message) {
 
 /** What the binding itself finds wrong. */
 const numbers = {
-  OUT_OF_RANGE: 2002,
+  INVALID_ARGUMENT: 2001,
   CANCELLED: 9001,
 };
 

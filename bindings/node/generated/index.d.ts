@@ -81,6 +81,8 @@ export class AnswerStream<Piece, Whole> implements AsyncIterableIterator<Piece>,
   private constructor();
   /** The functions that were called so far, in order. */
   readonly toolRuns: readonly ToolRun[];
+  /** Whether the last round that `maxRounds` allows has begun: the model cannot call any more, and has to answer. */
+  readonly reachedMaxRounds: boolean;
   next(): Promise<IteratorResult<Piece, undefined>>;
   return(value?: undefined): Promise<IteratorResult<Piece, undefined>>;
   then<Result = Whole, Failure = never>(
@@ -130,7 +132,10 @@ export interface ToolRun {
 
 /** How functions among the tools of a request are called. */
 export interface ToolOptions {
-  /** Requests at most, in which the model calls functions until it answers. Default: 8. */
+  /**
+   * Requests at most, in which the model calls functions until it answers. The last one is sent with `toolChoice`
+   * 'none', so that it has to; `reachedMaxRounds` of the answer is true then. At least 1. Default: 8.
+   */
   maxRounds?: number | undefined;
   /** Whether an error of a function is told to the model, or ends the request. Default: 'tell'. */
   toolErrors?: 'tell' | 'throw' | undefined;
@@ -2259,6 +2264,8 @@ export interface ChatAnswer extends Answer {
   readonly finishReason: string;
   /** The functions that were called for it, in order. */
   readonly toolRuns: readonly ToolRun[];
+  /** Whether it is of the last round that `maxRounds` allows: the model could not call any more, and had to answer. */
+  readonly reachedMaxRounds: boolean;
 }
 
 /** One of the answers. */

@@ -92,6 +92,10 @@ class Exchange {
     return [...(this.#tools?.runs ?? [])];
   }
 
+  get reachedMaxRounds() {
+    return this.#tools?.reachedMaxRounds ?? false;
+  }
+
   /** The next piece; undefined at the end. One call at a time. */
   async next() {
     let raw;
@@ -109,7 +113,9 @@ class Exchange {
       throw error;
     }
     this.#stopListening();
-    if (raw !== undefined && !this.#isCancelled) this.answer = new this.#kind.answer(raw, this.toolRuns);
+    if (raw !== undefined && !this.#isCancelled) {
+      this.answer = new this.#kind.answer(raw, this.toolRuns, this.reachedMaxRounds);
+    }
     return undefined;
   }
 
@@ -169,6 +175,11 @@ function answering(makeError) {
     /** The functions that were called so far, in order. */
     get toolRuns() {
       return this.#exchange.toolRuns;
+    }
+
+    /** Whether the last round that `maxRounds` allows has begun: the model cannot call any more, and has to answer. */
+    get reachedMaxRounds() {
+      return this.#exchange.reachedMaxRounds;
     }
 
     /** Takes one more piece, or the end. A failure is kept for those who ask. */

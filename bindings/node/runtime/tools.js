@@ -10,11 +10,12 @@ const MAX_ROUNDS = 8;
 class Tools {
   /** The calls so far: id, name, arguments, result and error of each. */
   runs = [];
+  /** Whether this round is the last one that `maxRounds` allows, so that the model cannot call. */
+  reachedMaxRounds = false;
   #functions;
   #body;
   #maxRounds;
   #throws;
-  #makeError;
   #round = 1;
 
   constructor(body, { maxRounds = MAX_ROUNDS, toolErrors = 'tell' }, makeError) {
@@ -25,7 +26,12 @@ class Tools {
     this.#body = Object.assign(body, { messages: [...body.messages], tools: body.tools.map(definition) });
     this.#maxRounds = maxRounds;
     this.#throws = toolErrors === 'throw';
-    this.#makeError = makeError;
+    const { tool_choice: choice } = body;
+    if (maxRounds === 1 && (choice === 'required' || (typeof choice === 'object' && choice !== null))) {
+      const reason = 'it must be at least 2: one to call, one to answer';
+      throw makeError('INVALID_ARGUMENT', `maxRounds is 1, but toolChoice requires a call; ${reason}`);
+    }
+    this.#endCalls();
   }
 
   /** null where a request has no functions among its tools. */
@@ -38,15 +44,12 @@ class Tools {
   /** The calls that an answer asks for; none where it is the last one, or holds calls that are the caller's to make. */
   callsOf(answer) {
     const { message, finish_reason: reason } = answer.choices[0];
-    const calls = reason === 'length' ? [] : (message.tool_calls ?? []); // one that was cut off is none
+    const isLast = reason === 'length' || this.#round === this.#maxRounds; // a call that was cut off is none
+    const calls = isLast ? [] : (message.tool_calls ?? []);
     const names = new Set(calls.map((call) => call.function.name));
     const declared = this.#body.tools.map((tool) => tool.function?.name);
     const isTheirs = (name) => declared.includes(name) && !this.#functions.has(name);
     if (calls.length === 0 || [...names].some(isTheirs)) return [];
-    if (this.#round >= this.#maxRounds) {
-      const called = `the model still calls ${[...names].join(', ')} after ${this.#round} rounds`;
-      throw this.#makeError('OUT_OF_RANGE', `${called}, which is maxRounds; allow more, or make its task smaller`);
-    }
     this.#body.messages.push({ ...message, tool_calls: calls.map(readable) });
     return calls;
   }
@@ -62,6 +65,14 @@ class Tools {
     ++this.#round;
     // A call that is required each time would never end.
     if (![undefined, null, 'none'].includes(this.#body.tool_choice)) this.#body.tool_choice = 'auto';
+    this.#endCalls();
+  }
+
+  /** In the last round the model has to answer. */
+  #endCalls() {
+    if (this.#round !== this.#maxRounds || ![undefined, null, 'auto'].includes(this.#body.tool_choice)) return;
+    this.#body.tool_choice = 'none';
+    this.reachedMaxRounds = true;
   }
 
   async #call({ id = '', function: { name, arguments: text } }, signal) {

@@ -380,15 +380,67 @@ describe('functions as tools', () => {
     assert.deepEqual(answer.toolRuns[0].result, { arguments_: answer.toolRuns[0].arguments });
   });
 
-  test('may be called a number of rounds only', async () => {
+  test('are called until the last round, in which a model that calls as often as it may has to answer', async () => {
+    const { Tools } = require('../runtime/tools');
+    const named = { type: 'function', function: { name: 'turn' } };
+    const auto = Array(6).fill('auto');
+    for (const [maxRounds, given, sent, reached] of [
+      [3, undefined, [undefined, undefined, 'none'], true],
+      [3, 'auto', ['auto', 'auto', 'none'], true],
+      [3, 'required', ['required', 'auto', 'none'], true],
+      [2, 'required', ['required', 'none'], true],
+      [2, named, [named, 'none'], true],
+      [1, undefined, ['none'], true],
+      [1, 'auto', ['none'], true],
+      [1, 'none', ['none'], false], // as the caller wanted it
+      [8, 'none', ['none'], false],
+      [undefined, 'required', ['required', ...auto, 'none'], true],
+    ]) {
+      const { states, turn } = lamp();
+      const body = { messages: user('the'), tools: [turn], tool_choice: given };
+      const tools = Tools.among(body, { maxRounds }, assert.fail);
+      const call = { id: 'a', type: 'function', function: { name: 'turn', arguments: '{"on": true}' } };
+      const choices = [];
+      for (let calls = [call]; calls.length > 0; await tools.run(calls)) {
+        choices.push(body.tool_choice);
+        const isLast = body.tool_choice === 'none';
+        assert.equal(tools.reachedMaxRounds, reached && isLast);
+        const message = { role: 'assistant', ...(isLast ? { content: 'done' } : { tool_calls: [call] }) };
+        calls = tools.callsOf({ choices: [{ message }] });
+        if (calls.length === 0) break;
+      }
+      assert.deepEqual(choices, sent);
+      assert.deepEqual([states.length, tools.runs.length], [sent.length - 1, sent.length - 1]);
+    }
+  });
+
+  test('leave an answer that says so where the last round was reached', async () => {
     const { states, turn } = lamp();
-    await assert.rejects(engine.chat(user('the of'), { ...limits, tools: [turn], maxRounds: 1 }), {
-      name: 'ArgumentError',
-      code: 'OUT_OF_RANGE',
-      errno: 2002,
-      message: /still calls turn after 1 rounds, which is maxRounds/,
-    });
-    assert.deepEqual(states, []);
+    const bounded = { ...limits, tools: [turn], maxRounds: 2 };
+    const answer = await engine.chat(user('the of'), bounded);
+    assert.deepEqual([answer.reachedMaxRounds, answer.toolRuns.length, states.length], [true, 1, 1]);
+    assert.deepEqual([answer.text.length > 0, answer.toolCalls], [true, []]);
+    const stream = engine.chat(user('the of'), { ...bounded, stream: true });
+    const seen = [];
+    for await (const piece of stream) seen.push([piece.object, stream.reachedMaxRounds]);
+    assert.deepEqual([seen[0][1], seen.at(-1)[1]], [false, true]);
+    assert.deepEqual([(await stream).reachedMaxRounds, (await stream).text], [true, answer.text]);
+    assert.equal((await engine.chat(user('the of'), { ...limits, tools: [turn] })).reachedMaxRounds, false);
+    assert.equal((await engine.chat(user('the of'), { maxTokens: 2 })).reachedMaxRounds, false);
+  });
+
+  test('need rounds to be called in', async () => {
+    const { states, turn } = lamp();
+    const once = { ...limits, tools: [turn], maxRounds: 1 };
+    const answer = await engine.chat(user('the of'), { ...once, toolChoice: 'auto' });
+    assert.deepEqual([answer.reachedMaxRounds, answer.text.length > 0, states], [true, true, []]);
+    for (const toolChoice of ['required', { type: 'function', function: { name: 'turn' } }]) {
+      await assert.rejects(engine.chat(user('the of'), { ...once, toolChoice }), {
+        name: 'ArgumentError',
+        code: 'INVALID_ARGUMENT',
+        message: /^maxRounds is 1, but toolChoice requires a call/,
+      });
+    }
     for (const maxRounds of [0, 1.5, '3']) {
       await assert.rejects(engine.chat(user('the'), { tools: [turn], maxRounds }), {
         name: 'TypeError',
@@ -452,6 +504,17 @@ describe('functions as tools', () => {
     assert.ok(answer.toolRuns.length > 0);
     assert.deepEqual(Object.keys(JSON.parse(answer.text)), ['sure']);
     schema.parse(JSON.parse(answer.text));
+    for (const [maxRounds, toolChoice] of Object.entries({ 2: 'required', 1: 'auto' })) {
+      const last = await engine.chat(user('the of'), {
+        ...limits,
+        toolChoice,
+        tools: [lamp().turn],
+        maxRounds: Number(maxRounds),
+        responseFormat: { type: 'json_schema', json_schema: { name: 'sure', schema } },
+      });
+      assert.deepEqual([last.reachedMaxRounds, last.toolRuns.length], [true, maxRounds - 1]);
+      schema.parse(JSON.parse(last.text));
+    }
   });
 
   test('may have a schema of zod', async () => {

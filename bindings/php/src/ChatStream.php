@@ -19,7 +19,6 @@ final class ChatStream extends AnswerStream
     /** @var list<ToolRun> */
     private array $toolRuns = [];
 
-    private int $rounds = 1;
     private bool $isCancelled = false;
 
     /**
@@ -30,7 +29,7 @@ final class ChatStream extends AnswerStream
         private readonly Engine $engine,
         private readonly string $route,
         private array $body,
-        private readonly int $maxRounds,
+        int $maxRounds,
         ToolErrors $toolErrors,
     ) {
         $this->tools = Toolbox::among($this->body, $maxRounds, $toolErrors);
@@ -43,6 +42,12 @@ final class ChatStream extends AnswerStream
         return $this->toolRuns;
     }
 
+    /** Whether the last round that maxRounds allows has begun: the model cannot call any more, and has to answer. */
+    public function reachedMaxRounds(): bool
+    {
+        return $this->tools?->reachedMaxRounds() ?? false;
+    }
+
     /** Ends the request, wherever it is, and frees its slot within one step; no further function is called. */
     public function cancel(): void
     {
@@ -52,16 +57,10 @@ final class ChatStream extends AnswerStream
 
     protected function take(array $json): ?ChatAnswer
     {
-        $answer = ChatAnswer::read($json, $this->toolRuns);
+        $answer = ChatAnswer::read($json, $this->toolRuns, $this->reachedMaxRounds());
         $isCutOff = $answer->finishReason === 'length'; // in the midst of a call
         if ($isCutOff || $this->tools === null || !$this->tools->answers($answer->toolCalls)) {
             return $answer;
-        }
-        if ($this->rounds === $this->maxRounds) {
-            $names = \array_map(static fn (ToolCall $call): string => $call->function->name, $answer->toolCalls);
-            $problem = 'the model still calls ' . \implode(', ', $names) . " after $this->rounds rounds, which is"
-                . ' maxRounds; allow more, or make its task smaller';
-            throw Native::exception($problem, ErrorCode::OutOfRange->value);
         }
         $this->body['messages'][] = Toolbox::readable($answer->choices[0]->message->raw);
         foreach ($answer->toolCalls as $call) {
@@ -72,18 +71,10 @@ final class ChatStream extends AnswerStream
             $this->body['messages'][] = ['role' => 'tool', 'tool_call_id' => $call->id ?? '', 'content' => $content];
         }
         if (!$this->isCancelled) {
-            $this->ask();
+            $this->tools->beginRound($this->body);
+            $this->stream = $this->engine->request($this->route, $this->body);
         }
 
         return null;
-    }
-
-    private function ask(): void
-    {
-        if (!\in_array($this->body['tool_choice'] ?? 'none', ['auto', 'none'], true)) {
-            $this->body['tool_choice'] = 'auto'; // a call that is required each time would never end
-        }
-        ++$this->rounds;
-        $this->stream = $this->engine->request($this->route, $this->body);
     }
 }

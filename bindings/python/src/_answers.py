@@ -34,14 +34,18 @@ P = TypeVar("P", bound="Answer")
 class Answer:
     """A JSON object of an answer, with its fields as properties. `raw` is all that came, as a dict."""
 
-    __slots__ = ("raw", "tool_runs")
+    __slots__ = ("raw", "reached_max_rounds", "tool_runs")
 
     _shown: tuple[str, ...] = ()
 
-    def __init__(self, raw: dict[str, Any], tool_runs: Iterable[ToolRun] = ()) -> None:
+    def __init__(
+        self, raw: dict[str, Any], tool_runs: Iterable[ToolRun] = (), reached_max_rounds: bool = False
+    ) -> None:
         self.raw = raw
         #: The calls of functions that led to it, in order.
         self.tool_runs = tuple(tool_runs)
+        #: Whether it is of the last round that `max_rounds` allows: the model could not call any more, and had to answer.
+        self.reached_max_rounds = reached_max_rounds
 
     def _at(self, *path: str | int) -> Any:
         """What lies at a path; None where it ends early."""
@@ -241,7 +245,11 @@ class _Exchange(Generic[A]):
                 yield run
 
     def answer(self, raw: dict[str, Any]) -> A:
-        return self.kind(raw, self.runs)
+        return self.kind(raw, self.runs, self.reached_max_rounds)
+
+    @property
+    def reached_max_rounds(self) -> bool:
+        return self.tools is not None and self.tools.reached_max_rounds
 
 
 def _gone() -> CancelledError:
@@ -265,6 +273,11 @@ class AnswerStream(Generic[P, A]):
     def tool_runs(self) -> tuple[ToolRun, ...]:
         """The functions that were called so far, in order."""
         return tuple(self._exchange.runs)
+
+    @property
+    def reached_max_rounds(self) -> bool:
+        """Whether the last round that `max_rounds` allows has begun: the model cannot call any more, and has to answer."""
+        return self._exchange.reached_max_rounds
 
     def __iter__(self) -> Iterator[P]:
         try:

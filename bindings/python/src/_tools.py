@@ -7,7 +7,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from ._runtime import Record
@@ -104,6 +104,12 @@ class Tools:
     def __init__(self, body: dict[str, Any], tools: list[Any], max_rounds: int, errors: ToolErrors) -> None:
         if max_rounds < 1:
             raise ArgumentError(f"max_rounds is {max_rounds}; it must be at least 1", ErrorCode.INVALID_ARGUMENT)
+        choice = body.get("tool_choice")
+        if max_rounds == 1 and (choice == "required" or isinstance(choice, Mapping)):
+            raise ArgumentError(
+                "max_rounds is 1, but tool_choice requires a call; it must be at least 2: one to call, one to answer",
+                ErrorCode.INVALID_ARGUMENT,
+            )
         if errors not in ("tell", "raise"):
             raise ArgumentError(f'tool_errors is {errors!r}; it must be "tell" or "raise"', ErrorCode.INVALID_ARGUMENT)
         own = [Tool(tool) if callable(tool) else tool for tool in tools]
@@ -114,6 +120,9 @@ class Tools:
         self._errors = errors
         self._max = max_rounds
         self._round = 1
+        #: Whether this round is the last one that max_rounds allows, so that the model could not call.
+        self.reached_max_rounds = False
+        self._end_calls()
 
     @classmethod
     def among(cls, body: dict[str, Any], max_rounds: int, errors: ToolErrors) -> Tools | None:
@@ -134,15 +143,13 @@ class Tools:
         """The calls of an answer, where all are of our functions: others are the caller's to make."""
         message = answer["choices"][0]["message"]
         calls: list[dict[str, Any]] = message.get("tool_calls") or []
-        if not calls or answer["choices"][0].get("finish_reason") == "length":  # cut off in the midst of a call
+        is_cut_off = answer["choices"][0].get("finish_reason") == "length"  # in the midst of a call
+        if not calls or is_cut_off or self._round == self._max:
             return []
         named = {call["function"]["name"] for call in calls}
         given = {tool["function"]["name"] for tool in self._body["tools"]}
         if named & (given - self._functions.keys()):
             return []
-        if self._round >= self._max:
-            text = f"the model still calls {', '.join(sorted(named))} after {self._round} rounds, which is max_rounds"
-            raise ArgumentError(f"{text}; allow more, or make its task smaller", ErrorCode.OUT_OF_RANGE)
         self._body["messages"].append({**message, "tool_calls": [_readable(call) for call in calls]})
         return calls
 
@@ -213,6 +220,13 @@ class Tools:
             self._round += 1
             if self._body.get("tool_choice") not in (None, "none"):
                 self._body["tool_choice"] = "auto"  # a call that is required each time would never end
+            self._end_calls()
+
+    def _end_calls(self) -> None:
+        """In the last round the model has to answer."""
+        if self._round == self._max and self._body.get("tool_choice") in (None, "auto"):
+            self._body["tool_choice"] = "none"
+            self.reached_max_rounds = True
 
 
 def _readable(call: dict[str, Any]) -> dict[str, Any]:

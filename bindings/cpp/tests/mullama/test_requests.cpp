@@ -262,13 +262,90 @@ TEST(what_a_function_throws_is_told_to_the_model_or_comes_out) {
     CHECK(engine.chat(question, required({misread})).tool_runs.at(0).error->find("\"town\"") != std::string::npos);
 }
 
-TEST(rounds_have_a_bound_and_tools_without_a_function_are_the_callers) {
+TEST(a_model_that_calls_as_often_as_it_may_has_to_answer_in_the_last_round) {
+    const Engine engine = tiny_engine();
+    const Json named = Json::parse(R"({"type": "function", "function": {"name": "weather"}})");
+    const Json call = Json::parse(R"({"choices": [{"message": {"role": "assistant", "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Oslo\"}"}}]}}]})");
+    struct Case {
+        std::int64_t max_rounds;
+        Json given;
+        std::vector<Json> sent;
+        bool reached;
+    };
+    for (const Case &c : {
+             Case{3, Json(), {Json(), Json(), "none"}, true},
+             Case{3, "auto", {"auto", "auto", "none"}, true},
+             Case{3, "required", {"required", "auto", "none"}, true},
+             Case{2, named, {named, "none"}, true},
+             Case{1, Json(), {"none"}, true},
+             Case{1, "none", {"none"}, false},  // as the caller wanted it
+             Case{8, "none", {"none"}, false},
+             Case{8, "required", {"required", "auto", "auto", "auto", "auto", "auto", "auto", "none"}, true},
+         }) {
+        std::size_t n_calls = 0;
+        Json body = Json::object({{"messages", Json::array()}});
+        if (!c.given.is_null()) body["tool_choice"] = c.given;
+        mullama::detail::Rounds rounds(engine, "chat/completions", body,
+                                       {weather([&](const Json &) -> Json { return std::to_string(++n_calls); })},
+                                       c.max_rounds, mullama::ToolErrors::tell);
+        for (std::size_t i = 0; i < c.sent.size(); ++i) {
+            const Json *choice = rounds.body().find("tool_choice");
+            const bool is_last = i + 1 == c.sent.size();
+            CHECK((choice ? *choice : Json()) == c.sent[i]);
+            CHECK(rounds.reached_max_rounds() == (is_last && c.reached));
+            if (is_last) break;
+            rounds.take(call);
+            CHECK(rounds.has_calls());
+            rounds.run();
+        }
+        CHECK(n_calls == c.sent.size() - 1);
+    }
+}
+
+TEST(the_answer_of_the_last_round_says_so) {
+    const Engine engine = roomy_engine();
+    int n_calls = 0;
+    mullama::ChatRequest request = required({weather([&](const Json &) -> Json {
+        ++n_calls;
+        return "clear";
+    })});
+    request.max_rounds = 2;
+    const auto answer = engine.chat(question, request);
+    CHECK(answer.reached_max_rounds && answer.tool_runs.size() == 1 && n_calls == 1);
+    CHECK(!answer.text().empty() && answer.tool_calls().empty());
+    ChatStream stream = engine.chat_stream(question, request);
+    std::vector<bool> seen;
+    for ([[maybe_unused]] const ChatPiece &piece : stream) seen.push_back(stream.reached_max_rounds());
+    CHECK(!seen.front() && seen.back());
+    CHECK(stream.answer().reached_max_rounds && stream.answer().text() == answer.text());
+    CHECK(!engine.chat(question, {.max_tokens = 2}).reached_max_rounds);
+    request.max_rounds = 8;
+    CHECK(!engine.chat(question, request).reached_max_rounds);
+
+    // The schema holds for the last round, whether there were calls before it or not.
+    request.response_format = {
+        {.type = "json_schema",
+         .json_schema = Json::parse(
+             R"({"schema": {"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"]}})")}};
+    for (const int max_rounds : {2, 1}) {
+        n_calls = 0;
+        request.max_rounds = max_rounds;
+        request.tool_choice = max_rounds == 1 ? Json("auto") : Json("required");
+        const auto last = engine.chat_stream(question, request).answer();
+        CHECK(last.reached_max_rounds && n_calls == max_rounds - 1);
+        CHECK(Json::parse(last.text()).find("sure"));
+    }
+}
+
+TEST(rounds_need_a_number_and_tools_without_a_function_are_the_callers) {
     const Engine engine = roomy_engine();
     mullama::ChatRequest request = required({weather([](const Json &) -> Json { return "clear"; })});
     request.max_rounds = 1;
-    THROWS(mullama::ArgumentError, ErrorCode::out_of_range, "max_rounds", engine.chat(question, request));
-    THROWS(mullama::ArgumentError, ErrorCode::out_of_range, "max_rounds",
-           engine.chat_stream(question, request).answer());
+    const char *needs_two = "max_rounds is 1, but tool_choice requires a call";
+    THROWS(mullama::ArgumentError, ErrorCode::invalid_argument, needs_two, engine.chat(question, request));
+    request.tool_choice = Json::parse(R"({"type": "function", "function": {"name": "weather"}})");
+    THROWS(mullama::ArgumentError, ErrorCode::invalid_argument, needs_two, engine.chat_stream(question, request));
     request.max_rounds = 0;
     THROWS(mullama::ArgumentError, ErrorCode::invalid_argument, "max_rounds is 0", engine.chat(question, request));
 

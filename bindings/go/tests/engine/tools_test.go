@@ -96,25 +96,50 @@ func TestCallsOfPlainDefinitionsAreTheCallers(t *testing.T) {
 	}
 }
 
-func TestRoundsHaveABound(t *testing.T) {
+func TestTheAnswerOfTheLastRoundSaysSo(t *testing.T) {
+	type sure struct {
+		Sure bool `json:"sure"`
+	}
 	engine := openForTools(t)
 	own := &lamp{}
 	before := mullama.LiveObjects()
-	_, err := engine.Chat(background, call(own.tool()), mullama.WithMaxRounds(1))
-	if !errors.Is(err, mullama.ErrOutOfRange) || !strings.Contains(err.Error(), "still calls turn after 1 requests, which is WithMaxRounds") {
-		t.Error(err)
+	answer := must(engine.Chat(background, call(own.tool()), mullama.WithMaxRounds(2)))
+	if !answer.ReachedMaxRounds || len(answer.ToolRuns) != 1 || len(own.states) != 1 || answer.Text() == "" || len(answer.ToolCalls()) != 0 {
+		t.Errorf("%+v", answer)
 	}
-	stream := must(engine.ChatStream(background, call(own.tool()), mullama.WithMaxRounds(1)))
-	for range 2 {
-		if _, err := stream.Answer(); !errors.Is(err, mullama.ErrOutOfRange) {
-			t.Error(err)
+	stream := must(engine.ChatStream(background, call(own.tool()), mullama.WithMaxRounds(2)))
+	var seen []bool
+	for _, err := range stream.Pieces() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, stream.ReachedMaxRounds())
+	}
+	if seen[0] || !seen[len(seen)-1] {
+		t.Errorf("%v", seen)
+	}
+	if whole := must(stream.Answer()); !whole.ReachedMaxRounds || whole.Text() != answer.Text() {
+		t.Errorf("%+v", whole)
+	}
+	if answer := must(engine.Chat(background, call(own.tool()))); answer.ReachedMaxRounds {
+		t.Errorf("%+v", answer)
+	}
+	// The schema holds for the last round, whether there were calls before it or not.
+	for n, choice := range map[int]any{2: "required", 1: "auto"} {
+		own := &lamp{}
+		request := call(own.tool())
+		request.ToolChoice, request.ResponseFormat = choice, must(mullama.SchemaFormat[sure]())
+		answer := must(must(engine.ChatStream(background, request, mullama.WithMaxRounds(n))).Answer())
+		var found map[string]bool
+		if err := json.Unmarshal([]byte(answer.Text()), &found); err != nil || len(found) != 1 || !answer.ReachedMaxRounds || len(own.states) != n-1 {
+			t.Errorf("%d: %+v, %v", n, answer, err)
 		}
 	}
 	if _, err := engine.ChatStream(background, call(own.tool()), mullama.WithMaxRounds(0)); !errors.Is(err, mullama.ErrInvalidArgument) {
 		t.Error(err)
 	}
-	if left := mullama.LiveObjects() - before; left > 0 || len(own.states) != 0 {
-		t.Errorf("%d objects are left over, %v", left, own.states)
+	if left := mullama.LiveObjects() - before; left > 0 {
+		t.Errorf("%d objects are left over", left)
 	}
 }
 

@@ -17,6 +17,9 @@ use Mullama\ToolRun;
  */
 final class Toolbox
 {
+    private int $round = 1;
+    private bool $reachedMaxRounds = false;
+
     /**
      * @param array<string, ToolFunction> $functions By name.
      * @param list<mixed> $others Names of the definitions without a function.
@@ -24,6 +27,7 @@ final class Toolbox
     private function __construct(
         private readonly array $functions,
         private readonly array $others,
+        private readonly int $maxRounds,
         private readonly ToolErrors $errors,
     ) {
     }
@@ -51,8 +55,12 @@ final class Toolbox
         if ($functions === []) {
             return null;
         }
+        $choice = $body['tool_choice'] ?? 'auto';
+        $mustCall = $choice === 'required' || !\is_string($choice);
         $problem = match (true) {
             $maxRounds < 1 => "maxRounds is $maxRounds; it must be at least 1",
+            $maxRounds === 1 && $mustCall => 'maxRounds is 1, but toolChoice requires a call; it must be at least 2: one to'
+                . ' call, one to answer',
             ($body['n'] ?? 1) !== 1 => "n is {$body['n']}; where tools are functions it must be 1",
             default => null,
         };
@@ -60,11 +68,35 @@ final class Toolbox
             throw Native::exception($problem, ErrorCode::InvalidArgument->value);
         }
 
-        return new self($functions, $others, $errors);
+        $toolbox = new self($functions, $others, $maxRounds, $errors);
+        $toolbox->endCalls($body);
+
+        return $toolbox;
+    }
+
+    /** Whether this round is the last one that maxRounds allows, so that the model cannot call. */
+    public function reachedMaxRounds(): bool
+    {
+        return $this->reachedMaxRounds;
     }
 
     /**
-     * Whether a model's calls are made here: not where one is of a definition alone, which the caller answers.
+     * Makes a request the next one, to whose messages calls and their results were added.
+     *
+     * @param array<string, mixed> $body
+     */
+    public function beginRound(array &$body): void
+    {
+        ++$this->round;
+        if (!\in_array($body['tool_choice'] ?? 'none', ['auto', 'none'], true)) {
+            $body['tool_choice'] = 'auto'; // a call that is required each time would never end
+        }
+        $this->endCalls($body);
+    }
+
+    /**
+     * Whether a model's calls are made here: not where one is of a definition alone, which the caller answers, and not in
+     * the last round.
      *
      * @param list<ToolCall> $calls
      */
@@ -74,7 +106,7 @@ final class Toolbox
 
         $ofOthers = \array_diff(\array_intersect($names, $this->others), \array_keys($this->functions));
 
-        return $calls !== [] && $ofOthers === [];
+        return $calls !== [] && $ofOthers === [] && $this->round < $this->maxRounds;
     }
 
     /**
@@ -120,6 +152,19 @@ final class Toolbox
             $message = \json_decode(\json_encode("error: {$error->getMessage()}", \JSON_INVALID_UTF8_SUBSTITUTE));
 
             return [new ToolRun($call->id ?? '', $name, $arguments, null, $error), $message];
+        }
+    }
+
+    /**
+     * In the last round the model has to answer.
+     *
+     * @param array<string, mixed> $body
+     */
+    private function endCalls(array &$body): void
+    {
+        if ($this->round === $this->maxRounds && ($body['tool_choice'] ?? 'auto') === 'auto') {
+            $body['tool_choice'] = 'none';
+            $this->reachedMaxRounds = true;
         }
     }
 }

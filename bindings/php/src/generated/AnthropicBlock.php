@@ -31,12 +31,12 @@ final class AnthropicBlock extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             type: $json['type'],
             text: $json['text'] ?? null,
             thinking: $json['thinking'] ?? null,

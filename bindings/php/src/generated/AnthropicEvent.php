@@ -31,15 +31,15 @@ final class AnthropicEvent extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             type: $json['type'],
             index: $json['index'] ?? null,
-            delta: $json['delta'] ?? null,
+            delta: isset($json['delta']) ? (array) $json['delta'] : null,
             contentBlock: isset($json['content_block']) ? AnthropicBlock::read($json['content_block']) : null,
             message: $json['message'] ?? null,
             usage: isset($json['usage']) ? AnthropicUsage::read($json['usage']) : null,

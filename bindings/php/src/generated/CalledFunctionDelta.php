@@ -23,12 +23,12 @@ final class CalledFunctionDelta extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             name: $json['name'] ?? null,
             arguments: $json['arguments'] ?? null,
         );

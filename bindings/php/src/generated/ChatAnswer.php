@@ -43,6 +43,8 @@ final class ChatAnswer extends JsonObject
         public readonly mixed $truncation,
         /** @var list<ToolRun> The functions that were called for it, in order. */
         public readonly array $toolRuns,
+        /** Whether it is of the last round that maxRounds allows: the model could not call any more, and had to answer. */
+        public readonly bool $reachedMaxRounds,
     ) {
         parent::__construct($raw);
         $this->text = $choices[0]->message->content ?? '';
@@ -53,13 +55,13 @@ final class ChatAnswer extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      * @param list<ToolRun> $toolRuns
      */
-    public static function read(array $json, array $toolRuns = []): self
+    public static function read(array|\ArrayObject $json, array $toolRuns = [], bool $reachedMaxRounds = false): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             id: $json['id'],
             object: $json['object'],
             created: $json['created'],
@@ -69,6 +71,7 @@ final class ChatAnswer extends JsonObject
             timings: Timings::read($json['timings']),
             truncation: $json['truncation'] ?? null,
             toolRuns: $toolRuns,
+            reachedMaxRounds: $reachedMaxRounds,
         );
     }
 }

@@ -27,12 +27,12 @@ final class CompletionChoice extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             index: $json['index'],
             text: $json['text'],
             finishReason: $json['finish_reason'] ?? null,

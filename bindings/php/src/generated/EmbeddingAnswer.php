@@ -31,12 +31,12 @@ final class EmbeddingAnswer extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             object: $json['object'],
             model: $json['model'],
             data: \array_map(Embedding::read(...), $json['data']),

@@ -113,7 +113,8 @@ trait EngineRoutes
      * @param ?string $model A label that the answer repeats. Default: the file's name.
      * @param ?string $user A label for the caller's own use.
      * @param int $maxRounds Requests at most, where functions stand among the tools: they are called and the model is
-     *     told what they gave, until it answers.
+     *     told what they gave, until it answers. The last one is sent with toolChoice none, so that it has to;
+     *     $reachedMaxRounds of the answer is true then. At least 1.
      * @param ToolErrors $toolErrors What happens when such a call fails.
      * @return ChatAnswer
      * @throws MullamaException What {@see Engine::request()} and {@see Stream::next()} throw.
@@ -279,7 +280,8 @@ trait EngineRoutes
      * @param ?string $model A label that the answer repeats. Default: the file's name.
      * @param ?string $user A label for the caller's own use.
      * @param int $maxRounds Requests at most, where functions stand among the tools: they are called and the model is
-     *     told what they gave, until it answers.
+     *     told what they gave, until it answers. The last one is sent with toolChoice none, so that it has to;
+     *     $reachedMaxRounds of the answer is true then. At least 1.
      * @param ToolErrors $toolErrors What happens when such a call fails.
      * @return ChatStream
      * @throws MullamaException What {@see Engine::request()} and {@see Stream::next()} throw.

@@ -29,12 +29,12 @@ final class Logprob extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             id: $json['id'] ?? null,
             token: $json['token'],
             bytes: $json['bytes'] ?? null,

@@ -41,12 +41,12 @@ final class MetricsAnswer extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             promptTokensTotal: $json['prompt_tokens_total'],
             promptTokensCachedTotal: $json['prompt_tokens_cached_total'],
             promptSecondsTotal: $json['prompt_seconds_total'],

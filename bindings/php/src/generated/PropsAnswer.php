@@ -52,12 +52,12 @@ final class PropsAnswer extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             model: $json['model'],
             modelPath: $json['model_path'],
             mode: $json['mode'],
@@ -66,10 +66,10 @@ final class PropsAnswer extends JsonObject
             totalSlots: $json['total_slots'],
             nParams: $json['n_params'],
             size: $json['size'],
-            modalities: $json['modalities'],
-            defaultGenerationSettings: $json['default_generation_settings'],
+            modalities: (array) $json['modalities'],
+            defaultGenerationSettings: (array) $json['default_generation_settings'],
             chatTemplate: $json['chat_template'] ?? null,
-            chatTemplateCaps: $json['chat_template_caps'],
+            chatTemplateCaps: (array) $json['chat_template_caps'],
             tools: $json['tools'],
             bosToken: $json['bos_token'],
             eosToken: $json['eos_token'],

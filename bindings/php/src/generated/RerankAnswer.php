@@ -27,12 +27,12 @@ final class RerankAnswer extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             object: $json['object'],
             model: $json['model'],
             results: \array_map(RerankResult::read(...), $json['results']),

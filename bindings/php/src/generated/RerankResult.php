@@ -25,12 +25,12 @@ final class RerankResult extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             index: $json['index'],
             relevanceScore: $json['relevance_score'],
             document: isset($json['document']) ? Document::read($json['document']) : null,

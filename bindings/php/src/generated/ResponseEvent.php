@@ -33,12 +33,12 @@ final class ResponseEvent extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             type: $json['type'],
             sequenceNumber: $json['sequence_number'] ?? null,
             delta: $json['delta'] ?? null,

@@ -35,12 +35,12 @@ final class ResponseItem extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             type: $json['type'],
             id: $json['id'] ?? null,
             status: $json['status'] ?? null,

@@ -25,12 +25,12 @@ final class ResponseUsage extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             inputTokens: $json['input_tokens'],
             outputTokens: $json['output_tokens'],
             totalTokens: $json['total_tokens'] ?? null,

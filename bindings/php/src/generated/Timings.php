@@ -37,12 +37,12 @@ final class Timings extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             cacheN: $json['cache_n'],
             promptN: $json['prompt_n'],
             promptMs: $json['prompt_ms'],

@@ -25,12 +25,12 @@ final class ToolCall extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             id: $json['id'] ?? null,
             type: $json['type'] ?? null,
             function: CalledFunction::read($json['function']),

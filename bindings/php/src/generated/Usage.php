@@ -31,12 +31,12 @@ final class Usage extends JsonObject
 
     /**
      * @internal
-     * @param array<string, mixed> $json
+     * @param array<string, mixed>|\ArrayObject<string, mixed> $json
      */
-    public static function read(array $json): self
+    public static function read(array|\ArrayObject $json): self
     {
         return new self(
-            raw: $json,
+            raw: (array) $json,
             promptTokens: $json['prompt_tokens'],
             completionTokens: $json['completion_tokens'] ?? null,
             totalTokens: $json['total_tokens'],

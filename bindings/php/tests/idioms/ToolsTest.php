@@ -339,7 +339,13 @@ final class ToolsTest extends TestCase
     public function testWrongRequestsWithFunctions(): void
     {
         $ask = fn (mixed ...$more) => fn () => $this->engine()->chat(self::MESSAGES, [\strlen(...)], ...$more);
-        foreach ([['maxRounds is 0', ['maxRounds' => 0]], ['n is 2', ['n' => 2]]] as [$message, $more]) {
+        $named = ['type' => 'function', 'function' => ['name' => 'strlen']];
+        foreach ([
+            ['maxRounds is 0', ['maxRounds' => 0]],
+            ['n is 2', ['n' => 2]],
+            ['maxRounds is 1, but toolChoice requires a call', ['maxRounds' => 1, 'toolChoice' => 'required']],
+            ['maxRounds is 1, but toolChoice requires a call', ['maxRounds' => 1, 'toolChoice' => $named]],
+        ] as [$message, $more]) {
             $failure = self::failure($ask(...$more));
             self::assertInstanceOf(ArgumentException::class, $failure);
             self::assertStringContainsString($message, $failure->getMessage());
@@ -400,18 +406,81 @@ final class ToolsTest extends TestCase
         self::assertContains(\json_decode($answer->text, true)['colour'] ?? null, ['red', 'blue']);
     }
 
-    public function testRoundsHaveABound(): void
+    public function testTheAnswerOfTheLastRoundSaysSo(): void
     {
         $called = 0;
         $turn = #[Tool('turn')] function (bool $on) use (&$called): void {
             ++$called;
         };
-        $limits = self::LIMITS + ['maxRounds' => 1];
-        $failure = self::failure(fn () => $this->engine()->chat(self::MESSAGES, [$turn], ...$limits));
-        self::assertInstanceOf(MullamaException::class, $failure);
-        self::assertSame(Code::OutOfRange, $failure->errorCode);
-        self::assertStringContainsString('still calls turn after 1 rounds, which is maxRounds', $failure->getMessage());
-        self::assertSame(0, $called);
+        $chat = fn (mixed ...$more) => $this->engine()->chat(self::MESSAGES, [$turn], ...$more + self::LIMITS);
+        $answer = $chat(maxRounds: 2);
+        self::assertTrue($answer->reachedMaxRounds);
+        self::assertSame([1, 1, []], [$called, \count($answer->toolRuns), $answer->toolCalls]);
+        self::assertNotSame('', $answer->text);
+
+        $limits = ['maxRounds' => 2] + self::LIMITS;
+        $stream = $this->engine()->streamChat(self::MESSAGES, [$turn], ...$limits);
+        $seen = [];
+        foreach ($stream as $piece) {
+            $seen[] = $stream->reachedMaxRounds();
+        }
+        self::assertSame([false, true], [$seen[0], \end($seen)]);
+        self::assertTrue($stream->answer()->reachedMaxRounds);
+        self::assertSame($answer->text, $stream->answer()->text);
+
+        self::assertFalse($chat()->reachedMaxRounds);
+        self::assertFalse($this->engine()->chat(self::MESSAGES, maxTokens: 2)->reachedMaxRounds);
+        $called = 0;
+        $once = $chat(maxRounds: 1, toolChoice: 'auto');
+        self::assertSame([true, 0], [$once->reachedMaxRounds, $called]);
+        self::assertFalse($chat(maxRounds: 1, toolChoice: 'none')->reachedMaxRounds); // as the caller wanted it
+    }
+
+    public function testAModelThatCallsAsOftenAsItMayHasToAnswerInTheLastRound(): void
+    {
+        $named = ['type' => 'function', 'function' => ['name' => 'turn']];
+        foreach ([
+            [3, null, ['auto', 'auto', 'none'], true],
+            [3, 'required', ['required', 'auto', 'none'], true],
+            [2, $named, [$named, 'none'], true],
+            [1, null, ['none'], true],
+            [8, 'none', ['none'], false],
+            [null, 'required', ['required', ...\array_fill(0, 6, 'auto'), 'none'], true],
+        ] as [$maxRounds, $given, $sent, $reached]) {
+            $called = 0;
+            $turn = #[Tool('turn')] function (bool $on) use (&$called): void {
+                ++$called;
+            };
+            $body = ['messages' => self::MESSAGES, 'tools' => [$turn]] + ($given === null ? [] : ['tool_choice' => $given]);
+            $rounds = Toolbox::among($body, $maxRounds ?? 8, ToolErrors::Tell);
+            [$choices, $calls] = [[], [self::call('turn', ['on' => true])]];
+            while (true) {
+                $choices[] = $body['tool_choice'] ?? 'auto';
+                $isLast = \end($choices) === 'none';
+                self::assertSame($reached && $isLast, $rounds->reachedMaxRounds());
+                if ($isLast) {
+                    break;
+                }
+                self::assertTrue($rounds->answers($calls));
+                $rounds->run($calls[0]);
+                $rounds->beginRound($body);
+            }
+            self::assertSame($sent, $choices);
+            self::assertSame(\count($sent) - 1, $called);
+        }
+    }
+
+    public function testTheLastRoundKeepsToTheSchemaOfTheAnswer(): void
+    {
+        $turn = #[Tool('turn')] fn (bool $on) => 'done';
+        $schema = ['type' => 'object', 'properties' => ['sure' => ['type' => 'boolean']], 'required' => ['sure']];
+        $format = ['type' => 'json_schema', 'json_schema' => ['schema' => $schema + ['additionalProperties' => false]]];
+        foreach ([2 => 'required', 1 => 'auto'] as $maxRounds => $choice) {
+            $limits = ['maxRounds' => $maxRounds, 'toolChoice' => $choice, 'responseFormat' => $format] + self::LIMITS;
+            $answer = $this->engine()->chat(self::MESSAGES, [$turn], ...$limits);
+            self::assertSame([true, $maxRounds - 1], [$answer->reachedMaxRounds, \count($answer->toolRuns)]);
+            self::assertSame(['sure'], \array_keys(\json_decode($answer->text, true)));
+        }
     }
 
     public function testCallsThatWereCutOffAreNotMade(): void

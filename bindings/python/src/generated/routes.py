@@ -99,7 +99,8 @@ class EngineRoutes:
             messages: The conversation, oldest first.
             stream: Whether to give the answer in pieces, as a stream that also gives it whole.
             max_rounds: Requests at most, where functions stand among the tools: they are called and their results sent
-                until the model answers.
+                until the model answers. The last one is sent with tool_choice none, so that it has to;
+                `reached_max_rounds` of the answer is true then.
             tool_errors: What a function raises is told to the model ("tell") or comes out here ("raise").
             **fields: The other fields of the request, see `ChatRequest`.
 

@@ -14,10 +14,29 @@ PLAIN = {"str": "std::string", "bool": "bool", "i64": "std::int64_t", "f64": "do
 NUMBERS = {"bool": "false", "i64": "0", "f64": "0"}
 # What a request has besides its fields where functions may stand among its tools, and what its answers tell of them.
 ROUNDS = (
-    Field("std::int64_t", "max_rounds", "8", ["Requests at most, where functions stand among the tools."]),
+    Field(
+        "std::int64_t",
+        "max_rounds",
+        "8",
+        [
+            "Requests at most, where functions stand among the tools: they are called and their results sent until the model",
+            "answers. The last one is sent with tool_choice none, so that it has to; `reached_max_rounds` of the answer is true",
+            "then. At least 1.",
+        ],
+    ),
     Field("ToolErrors", "tool_errors", "ToolErrors::tell", ["What happens when one of them fails."]),
 )
-RUNS = Field("std::vector<ToolRun>", "tool_runs", "{}", ["The functions that were called for it, in order."])
+RUNS = (
+    Field("std::vector<ToolRun>", "tool_runs", "{}", ["The functions that were called for it, in order."]),
+    Field(
+        "bool",
+        "reached_max_rounds",
+        "false",
+        [
+            "Whether it is of the last round that `max_rounds` allows: the model could not call any more, and had to answer.",
+        ],
+    ),
+)
 RUN = Field("std::optional<ToolRun>", "tool_run", "std::nullopt", ["A function that was called, in a piece of its own."])
 RAW = Field("Json", "raw", "{}", ["All of it, with what this header does not know."])
 
@@ -108,7 +127,7 @@ class Objects:
         if one.name in self.takes_tools:
             members += ROUNDS
         if one.name in self.tells_of_tools:
-            members.append(RUNS)
+            members += RUNS
         if one.name in self.tool_pieces:
             members.append(RUN)
         answers = {name for route in self.api.routes for name in (route.answer, route.piece)}

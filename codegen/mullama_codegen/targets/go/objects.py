@@ -15,6 +15,7 @@ PLAIN = {"str": "string", "bool": "bool", "i64": "int", "f64": "float64"}
 ZEROS = {"str": '""', "bool": "false", "i64": "0", "f64": "0"}
 SHOWN = {'""': "Empty", "nil": "Nil", "0": "0", "false": "False"}
 LARGEST = 2**31 - 1  # a bound that tells a reader nothing
+REACHED = "Whether it is of the last round that [WithMaxRounds] allows: the model could not call any more, and had to answer."
 RAW = "What came, with all that a newer library adds."
 
 
@@ -83,6 +84,7 @@ class Objects:
             members.append(GoMember("run", "toolFunction", "", comment("Set by [NewTool].", 1)))
         if one.has_runs:
             members.append(GoMember("ToolRuns", "[]ToolRun", "-", comment("The functions that were called for it, in order.", 1)))
+            members.append(GoMember("ReachedMaxRounds", "bool", "-", comment(REACHED, 1)))
         if one.is_root:
             members.append(GoMember("Raw", "json.RawMessage", "-", comment(RAW, 1)))
         receiver = name[0].lower()

@@ -13,6 +13,7 @@ PLAIN = {"str": "string", "bool": "boolean", "i64": "number", "f64": "number", "
 EMPTY = {"str": "''", "bool": "false", "i64": "0", "f64": "0", "list": "[]", "map": "{}"}
 # Of the runtime, which exports them under these names; see runtime/answers.js.
 OPTIONS = ("ToolOptions", "Cancellable")
+TOLD = ("toolRuns", "reachedMaxRounds")  # what the answers of routes with tools tell besides
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,8 @@ class Routes:
         return AnswerClass(
             self.names.type(one.name),
             comment(0, self.docs.text(one.doc)),
-            "raw, toolRuns" if told else "raw",
-            [*fields, *(["this.toolRuns = toolRuns;"] if told else [])],
+            ", ".join(["raw", *(TOLD if told else ())]),
+            [*fields, *(f"this.{name} = {name};" for name in (TOLD if told else ()))],
             shortcuts,
         )
 
@@ -166,6 +167,12 @@ class Routes:
             if one.name in self.told_of_tools:
                 lines += comment(2, "The functions that were called for it, in order.")
                 lines.append("readonly toolRuns: readonly ToolRun[];")
+                lines += comment(
+                    2,
+                    "Whether it is of the last round that `maxRounds` allows: the model could not call any more, and had to "
+                    "answer.",
+                )
+                lines.append("readonly reachedMaxRounds: boolean;")
             found.append(Interface(f"{self.names.type(one.name)} extends Answer", comment(0, self.docs.text(one.doc)), lines))
         return found
 

@@ -112,6 +112,8 @@ class Routes:
     def _read(self, field: ObjectField, head: str) -> str:
         """The argument that makes the property of the array `$json`."""
         value = f"$json[{quoted(field.name)}]"
+        if field.shape.kind == "map":  # see Outputs::json()
+            return f"{head}isset({value}) ? (array) {value} : null," if field.optional else f"{head}(array) {value},"
         if not _objects(field.shape):
             return f"{head}{value} ?? null," if field.optional else f"{head}{value},"
         if field.shape.kind == "object":
@@ -181,9 +183,13 @@ class Routes:
             default = "null" if field.optional else None
             found.append(Parameter(self.names.plain(field.name), declared, documented, default, self._facts(field)))
         if route.tools:
-            doc = "Requests at most, where functions stand among the tools: they are called and the model is told what they"
+            doc = (
+                "Requests at most, where functions stand among the tools: they are called and the model is told what they "
+                "gave, until it answers. The last one is sent with toolChoice none, so that it has to; $reachedMaxRounds "
+                "of the answer is true then. At least 1."
+            )
             found += [
-                Parameter("maxRounds", "int", "int", "8", f"{doc} gave, until it answers."),
+                Parameter("maxRounds", "int", "int", "8", doc),
                 Parameter(
                     "toolErrors", "ToolErrors", "ToolErrors", "ToolErrors::Tell", "What happens when such a call fails."
                 ),

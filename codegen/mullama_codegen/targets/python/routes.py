@@ -250,7 +250,8 @@ class Routes:
         if route.tools:
             entries.append(
                 "max_rounds: Requests at most, where functions stand among the tools: they are called and their results "
-                "sent until the model answers."
+                "sent until the model answers. The last one is sent with tool_choice none, so that it has to; "
+                "`reached_max_rounds` of the answer is true then."
             )
             entries.append(
                 'tool_errors: What a function raises is told to the model ("tell") or comes out here ("raise").'

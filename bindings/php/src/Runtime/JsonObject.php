@@ -13,9 +13,9 @@ abstract class JsonObject implements \JsonSerializable
     ) {
     }
 
-    /** @return array<string, mixed> */
-    public function jsonSerialize(): array
+    /** An object also where it is empty. */
+    public function jsonSerialize(): object
     {
-        return $this->raw;
+        return (object) $this->raw;
     }
 }

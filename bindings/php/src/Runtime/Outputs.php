@@ -74,17 +74,44 @@ trait Outputs
         return $pairs;
     }
 
+    /**
+     * Objects become arrays, unless they would be lists then, as `{}` and `{"0": ...}` would: those become an `ArrayObject`,
+     * which reads like an array and is written as what it was.
+     */
     public static function json(?CData $data, int $length): mixed
     {
         $flags = \JSON_THROW_ON_ERROR | \JSON_BIGINT_AS_STRING;
+        $text = self::text($data, $length);
+        if (\preg_match('/\{\s*(?:\}|"0")/', $text) === 1) {
+            try {
+                return self::arrays(\json_decode($text, false, 10_000, $flags));
+            } catch (\JsonException $exception) {
+                if ($exception->getCode() !== \JSON_ERROR_INVALID_PROPERTY_NAME) {
+                    throw $exception;
+                } // a name that no object of PHP can have
+            }
+        }
 
-        return \json_decode(self::text($data, $length), true, 10_000, $flags);
+        return \json_decode($text, true, 10_000, $flags);
     }
 
     /** A number of 64 bits without sign: a decimal text where PHP's integers end. */
     public static function unsigned(int $bits): int|string
     {
         return $bits < 0 ? \sprintf('%u', $bits) : $bits;
+    }
+
+    private static function arrays(mixed $value): mixed
+    {
+        if (!\is_array($value) && !$value instanceof \stdClass) {
+            return $value;
+        }
+        $array = [];
+        foreach ($value as $key => $item) {
+            $array[$key] = self::arrays($item);
+        }
+
+        return $value instanceof \stdClass && \array_is_list($array) ? new \ArrayObject($array) : $array;
     }
 
     /** A length or count. */

@@ -594,7 +594,8 @@ final class Model extends Handle
      *     is written as JSON.
      * @param bool $addGenerationPrompt End the prompt with the start of the assistant's turn.
      * @param bool $enableThinking Let models that can think do so; others ignore it.
-     * @return mixed An object with prompt, stops, generation_prompt and supports_thinking. Objects come as arrays.
+     * @return mixed An object with prompt, stops, generation_prompt and supports_thinking. Objects come as arrays; an
+     *     empty one as an `ArrayObject`, since an empty array is a list.
      * @throws ArgumentException Closed, InvalidJson, InvalidUtf8, Unsupported.
      * @throws VocabularyException NoVocabulary, NoTemplate, TemplateFailed.
      */

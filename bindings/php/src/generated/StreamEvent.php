@@ -12,7 +12,10 @@ use FFI\CData;
 final class StreamEvent
 {
     public function __construct(
-        /** A whole JSON value: a chunk of a streamed answer, or the whole answer. Objects come as arrays. */
+        /**
+         * A whole JSON value: a chunk of a streamed answer, or the whole answer. Objects come as arrays; an empty one
+         * as an `ArrayObject`, since an empty array is a list.
+         */
         public readonly mixed $data,
         /** Whether it is the whole answer, not a part of it. */
         public readonly bool $whole,

@@ -345,7 +345,7 @@ final class Fixture
      * Gives the JSON back, byte for byte.
      *
      * @param mixed $value Any JSON. A string is JSON text; anything else is written as JSON.
-     * @return mixed The same. Objects come as arrays.
+     * @return mixed The same. Objects come as arrays; an empty one as an `ArrayObject`, since an empty array is a list.
      * @throws ArgumentException InvalidUtf8, InvalidJson.
      */
     public static function echoJson(mixed $value): mixed
@@ -369,7 +369,7 @@ final class Fixture
      * Gives the JSON back; none stays none, which is not the JSON value null.
      *
      * @param mixed $value Any JSON. A string is JSON text; anything else is written as JSON.
-     * @return mixed The same. Objects come as arrays.
+     * @return mixed The same. Objects come as arrays; an empty one as an `ArrayObject`, since an empty array is a list.
      * @throws ArgumentException InvalidUtf8, InvalidJson.
      */
     public static function echoJsonOrNone(mixed $value = null): mixed
@@ -658,7 +658,8 @@ final class Fixture
      * @param int $depth How deep. From 0 to 9.
      * @param string $label A name.
      * @param bool $last The last field, which an older caller does not have.
-     * @return mixed An object. Objects come as arrays.
+     * @return mixed An object. Objects come as arrays; an empty one as an `ArrayObject`, since an empty array is a
+     *     list.
      * @throws ArgumentException InvalidUtf8.
      */
     public static function describeSettings(

@@ -296,6 +296,36 @@ final class RoutesTest extends TestCase
         $this->assertFree();
     }
 
+    public function testAnAnswerWithEmptyObjectsGoesBackAsItCame(): void
+    {
+        $this->engine = self::open('llama', nCtx: 2048, kvOverrides: ['llama.context_length=int:2048']);
+        $tools = [['name' => 'look', 'input_schema' => ['type' => 'object', 'properties' => new \stdClass()]]];
+        $question = ['role' => 'user', 'content' => 'the of'];
+        $request = ['messages' => [$question], 'tools' => $tools, 'tool_choice' => ['type' => 'any'], 'max_tokens' => 60];
+        $stream = $this->engine->request('messages', \json_encode($request + ['temperature' => 0]));
+        $json = \json_encode($stream->next()->data, \JSON_UNESCAPED_SLASHES);
+        self::assertStringContainsString('"name":"look","input":{}', $json);
+        $stream->close();
+
+        $limits = ['tools' => $tools, 'maxTokens' => 60, 'temperature' => 0.0];
+        $answer = $this->engine->message([$question], ...$limits + ['toolChoice' => ['type' => 'any']]);
+        $block = $answer->content[\count($answer->content) - 1];
+        self::assertSame(['tool_use', 'look', 0], [$block->type, $block->name, \count($block->input)]);
+        self::assertSame('none', $block->input['on'] ?? 'none');
+        self::assertStringContainsString('"input":{}', \json_encode($block));
+        $again = $this->engine->message([
+            $question,
+            ['role' => 'assistant', 'content' => $answer->content],
+            ['role' => 'user', 'content' => [['type' => 'tool_result', 'tool_use_id' => $block->id, 'content' => 'it']]],
+        ], ...$limits);
+        self::assertNotSame([], $again->content);
+
+        // The last piece of a stream adds nothing.
+        $pieces = \iterator_to_array($this->engine->streamChat(self::user('the'), maxTokens: 2), false);
+        $delta = \end($pieces)->choices[0]->delta ?? $pieces[\count($pieces) - 2]->choices[0]->delta;
+        self::assertSame(['{}', null], [\json_encode($delta), $delta->content]);
+    }
+
     public function testAClosedEngineEndsAStream(): void
     {
         $stream = $this->engine->streamComplete('the', ...self::ENDLESS);

@@ -41,7 +41,7 @@ class Docs:
     def result(self, value: Value) -> str:
         """The doc of a result or of a record's property."""
         if value.type.kind == "json":
-            return f"{self.text(value.doc)} Objects come as arrays."
+            return f"{self.text(value.doc)} Objects come as arrays; an empty one as an `ArrayObject`, since an empty array is a list."
         return self.described(value)
 
     def function(

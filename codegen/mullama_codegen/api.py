@@ -42,6 +42,7 @@ class Value:
     unit: str = ""
     shape: str = ""
     borrowed: str = ""  # until when; "" means owned
+    is_file: bool = False  # a text, or texts, that name files
     since: str = "0.1"
 
 

@@ -227,6 +227,7 @@ class _Builder:
             unit=data.get("unit", ""),
             shape=data.get("shape", ""),
             borrowed=data.get("borrowed", ""),
+            is_file=data.get("file", False),
             since=_since(data),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,19 @@ def test_a_cache_for_all_slots_is_one_stream_of_the_cache(open_engine):
     assert lines[False] and lines[True]
     assert all("false" in line for line in lines[False])
     assert all("true" in line for line in lines[True])
+
+
+def test_files_are_named_by_texts_and_by_path_objects(open_engine, tiny):
+    adapter, model = tiny / "lora.gguf", tiny / "llama.gguf"
+    for given in (adapter, str(adapter), [adapter], (one for one in [adapter]), [os.fsencode(adapter).decode()]):
+        (only,) = answer(open_engine(lora=given, draft_model=model, n_slots=1), "lora-adapters")
+        assert only["path"] == str(adapter)
+    for options in ({"lora": 5}, {"lora": [5]}, {"lora": [os.fsencode(adapter)]}, {"draft_model": 5}, {"projector": b"x"}, {"control_vectors": [None]}):
+        with pytest.raises(TypeError, match=rf"{next(iter(options))}.* must be a"):
+            open_engine(**options)
+    for name in ("projector", "draft_model"):
+        with pytest.raises(mullama.FileError, match="missing"):
+            open_engine(**{name: tiny / "missing.gguf"})
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from examples import answer_in
 from mullama.build import toolchain
+from printed import answer_in
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "github.com/mullama/mullama/bindings/go"

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from examples import answer_in
+from printed import answer_in
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = ROOT / "bindings" / "node"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from examples import answer_in
+from printed import answer_in
 
 BINDING = Path(__file__).parents[2] / "bindings" / "php"
 # Composer says "root" in red and asks whether to go on; and a user's own settings must not help.

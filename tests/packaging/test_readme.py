@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples import answer_in
+from printed import answer_in
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -670,7 +670,7 @@ export interface ModelOptions {
   /**
    * All part files in order, for parts that are not named NAME-00001-of-00003.gguf; the path must be the first of them.
    */
-  splitPaths?: string | readonly string[] | undefined;
+  splitPaths?: string | URL | ReadonlyArray<string | URL> | undefined;
 }
 
 /** Token ids with a role; -1 where the vocabulary has none. */
@@ -1135,11 +1135,11 @@ export interface EngineOptions {
   /** How token embeddings of a text become one. Default: 'unspecified'. */
   pooling?: Pooling | number | undefined;
   /** LoRA adapter files; the request field `lora` names them by their place here. */
-  lora?: string | readonly string[] | undefined;
+  lora?: string | URL | ReadonlyArray<string | URL> | undefined;
   /** Scale of each adapter for requests that do not say; empty: 1. Shape [n]. */
   loraScales?: NumberArray | undefined;
   /** Control vector files, added to every layer of the range. */
-  controlVectors?: string | readonly string[] | undefined;
+  controlVectors?: string | URL | ReadonlyArray<string | URL> | undefined;
   /** Scale of each control vector; empty: 1. Shape [n]. */
   controlVectorScales?: NumberArray | undefined;
   /** First layer of the range; unset: 1. */
@@ -1147,7 +1147,7 @@ export interface EngineOptions {
   /** Last layer of the range; unset: the model's last. */
   controlVectorLast?: number | null | undefined;
   /** A smaller model with the same vocabulary that guesses ahead (speculative decoding). */
-  draftModel?: string | null | undefined;
+  draftModel?: string | URL | null | undefined;
   /** Tokens to guess at most. In tokens. From 1 to 128. Default: 16. */
   draftMax?: number | undefined;
   /** Guesses shorter than this are not used. In tokens. From 0 to 128. Default: 0. */
@@ -1155,7 +1155,7 @@ export interface EngineOptions {
   /** The draft model stops guessing below this probability. From 0 to 1. Default: 0. */
   draftPMin?: number | undefined;
   /** The file that turns images and sound into embeddings (mmproj), so that chats may hold them. */
-  projector?: string | null | undefined;
+  projector?: string | URL | null | undefined;
   /** Jinja source to use in place of the model's own template. */
   chatTemplate?: string | null | undefined;
   /**

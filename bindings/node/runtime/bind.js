@@ -48,6 +48,7 @@ function bind({ name, major, folder, makeError, ownError }) {
     named,
     optionsOf,
     pathOf,
+    pathsIn,
     within,
     copiedFloat32Array: copier(new Float32Array(scratch)),
     copiedInt32Array: copier(new Int32Array(scratch)),
@@ -75,6 +76,16 @@ function optionsOf(first, options) {
 /** A file may be named by a `file:` URL. */
 function pathOf(path) {
   return path instanceof URL ? fileURLToPath(path) : path;
+}
+
+/** The same for options, of which some name several. */
+function pathsIn(options) {
+  const named = (value) => (Array.isArray(value) ? value.some(named) : value instanceof URL);
+  const files = Object.entries(options ?? {}).filter(([, value]) => named(value));
+  const pathsOf = (value) => (Array.isArray(value) ? value.map(pathOf) : pathOf(value));
+  return files.length === 0
+    ? options
+    : { ...options, ...Object.fromEntries(files.map(([name, value]) => [name, pathsOf(value)])) };
 }
 
 /** The answer of a stream: `undefined` from the addon says that the time is over. */

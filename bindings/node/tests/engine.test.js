@@ -35,6 +35,23 @@ async function withEngine(options, body) {
   await collected(count, mullama);
 }
 
+test('files are named by texts and by URLs, in options too', async () => {
+  const { pathToFileURL } = require('node:url');
+  const path = require('node:path');
+  const adapter = path.join(path.dirname(TINY), 'lora.gguf');
+  const url = pathToFileURL(adapter);
+  for (const lora of [adapter, url, [url], [adapter]]) {
+    const options = Object.freeze({ ...settings, nSlots: 1, lora, draftModel: pathToFileURL(TINY) });
+    const [own, other] = [new Engine(pathToFileURL(TINY), options), await Engine.open(TINY, options)];
+    for (const one of [own, other]) {
+      const stream = await one.requestAsync('lora-adapters');
+      assert.deepEqual((await listed(stream)).map(({ data }) => data[0].path), [adapter]); // prettier-ignore
+      one.close();
+    }
+  }
+  assert.throws(() => new Engine(TINY, { ...settings, lora: [new URL('https://a.org/b')] }), { name: 'TypeError' });
+});
+
 async function listed(items) {
   const list = [];
   for await (const item of items) list.push(item);

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import json as _json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -154,12 +154,19 @@ def json(value: Any, name: str) -> tuple[bytes, int]:
 
 def texts(values: Any, name: str) -> tuple[Any, int]:
     """Several texts, or a single one."""
-    if isinstance(values, str):
-        values = (values,)
+    return _several((values,) if isinstance(values, str) else values, name, utf8, "a list of str")
+
+
+def paths(values: Any, name: str) -> tuple[Any, int]:
+    """Several file names, or a single one."""
+    return _several((values,) if isinstance(values, (str, os.PathLike)) else values, name, path, "a list of paths")
+
+
+def _several(values: Any, name: str, one: Callable[[Any, str], tuple[bytes, int]], wanted: str) -> tuple[Any, int]:
     try:
-        blobs = [ffi.from_buffer("char[]", utf8(value, f"{name}[{i}]")[0]) for i, value in enumerate(values)]
+        blobs = [ffi.from_buffer("char[]", one(value, f"{name}[{i}]")[0]) for i, value in enumerate(values)]
     except TypeError as error:
-        raise error if isinstance(values, Iterable) else wrong(values, name, "a list of str") from None
+        raise error if isinstance(values, Iterable) else wrong(values, name, wanted) from None
     array = ffi.new(STRING_ARRAY, [(blob, len(blob)) for blob in blobs])
     return ffi.gc(array, lambda _: blobs.clear()), len(blobs)  # the closure keeps the texts alive
 

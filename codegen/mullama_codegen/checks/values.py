@@ -86,6 +86,8 @@ class _Value:
 
     def _limits(self) -> None:
         data = self.data
+        if "file" in data and self.kind not in ("str", "list"):
+            self.wrong("is for str and list<str>", "file")
         if "finite" in data and self.kind not in FLOATS:
             self.wrong("is for f32 and f64", "finite")
         if "unset" in data and self.kind not in (*NUMBERS, "enum"):

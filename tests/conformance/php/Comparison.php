@@ -81,7 +81,8 @@ final class Comparison
     /** @param array<string, mixed> $expected */
     private static function unlike(array $expected, mixed $found, bool $exactly): ?string
     {
-        // JSON's {} and [] are one in PHP.
+        $found = $found instanceof \ArrayObject ? (array) $found : $found; // as what would be a list comes
+        // Maps of PHP may be empty, too.
         if (!\is_array($found) || ($found !== [] && \array_is_list($found))) {
             return self::shown($found) . ' is not ' . self::shown($expected);
         }

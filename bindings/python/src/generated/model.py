@@ -47,7 +47,7 @@ class Model(Handle):
         vocab_only: bool = False,
         repack: bool = True,
         kv_overrides: str | Iterable[str] = (),
-        split_paths: str | Iterable[str] = (),
+        split_paths: StrPath | Iterable[StrPath] = (),
     ) -> None:
         """Loads a model from a GGUF file, or from the first of several part files.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import _convert as convert
-from .._convert import Bytes, Floats, Ints, Json, Keep
+from .._convert import Bytes, Floats, Ints, Json, Keep, StrPath
 from .._native import ffi, lib
 from .enums import (
     Attention,
@@ -40,7 +40,7 @@ def model_options(
     vocab_only: bool,
     repack: bool,
     kv_overrides: str | Iterable[str],
-    split_paths: str | Iterable[str],
+    split_paths: StrPath | Iterable[StrPath],
 ) -> Any:
     c = ffi.new("mullama_model_options *")
     lib.mullama_model_options_init(c, ffi.sizeof("mullama_model_options"))
@@ -56,7 +56,7 @@ def model_options(
     c.vocab_only = convert.boolean(vocab_only, "vocab_only")
     c.repack = convert.boolean(repack, "repack")
     c.kv_overrides, c.kv_overrides_len = keep(*convert.texts(kv_overrides, "kv_overrides"))
-    c.split_paths, c.split_paths_len = keep(*convert.texts(split_paths, "split_paths"))
+    c.split_paths, c.split_paths_len = keep(*convert.paths(split_paths, "split_paths"))
     return c
 
 
@@ -299,17 +299,17 @@ def engine_options(
     prompt_cache: int,
     context_shift: bool,
     pooling: Pooling | int | str,
-    lora: str | Iterable[str],
+    lora: StrPath | Iterable[StrPath],
     lora_scales: Floats,
-    control_vectors: str | Iterable[str],
+    control_vectors: StrPath | Iterable[StrPath],
     control_vector_scales: Floats,
     control_vector_first: int | None,
     control_vector_last: int | None,
-    draft_model: str | None,
+    draft_model: StrPath | None,
     draft_max: int,
     draft_min: int,
     draft_p_min: float,
-    projector: str | None,
+    projector: StrPath | None,
     chat_template: str | None,
     template_arguments: Json | None,
     reasoning: ReasoningFormat | int | str,
@@ -343,19 +343,19 @@ def engine_options(
     c.prompt_cache = convert.u32(prompt_cache, "prompt_cache")
     c.context_shift = convert.boolean(context_shift, "context_shift")
     c.pooling = convert.enum(Pooling, pooling, "pooling")
-    c.lora, c.lora_len = keep(*convert.texts(lora, "lora"))
+    c.lora, c.lora_len = keep(*convert.paths(lora, "lora"))
     c.lora_scales, c.lora_scales_len = keep(*convert.f32_span(lora_scales, "lora_scales"))
-    c.control_vectors, c.control_vectors_len = keep(*convert.texts(control_vectors, "control_vectors"))
+    c.control_vectors, c.control_vectors_len = keep(*convert.paths(control_vectors, "control_vectors"))
     c.control_vector_scales, c.control_vector_scales_len = keep(*convert.f32_span(control_vector_scales, "control_vector_scales"))
     c.control_vector_first = convert.i32(-1 if control_vector_first is None else control_vector_first, "control_vector_first")
     c.control_vector_last = convert.i32(-1 if control_vector_last is None else control_vector_last, "control_vector_last")
     if draft_model is not None:
-        c.draft_model, c.draft_model_len = keep(*convert.utf8(draft_model, "draft_model"))
+        c.draft_model, c.draft_model_len = keep(*convert.path(draft_model, "draft_model"))
     c.draft_max = convert.i32(draft_max, "draft_max")
     c.draft_min = convert.i32(draft_min, "draft_min")
     c.draft_p_min = convert.f32(draft_p_min, "draft_p_min")
     if projector is not None:
-        c.projector, c.projector_len = keep(*convert.utf8(projector, "projector"))
+        c.projector, c.projector_len = keep(*convert.path(projector, "projector"))
     if chat_template is not None:
         c.chat_template, c.chat_template_len = keep(*convert.utf8(chat_template, "chat_template"))
     if template_arguments is not None:

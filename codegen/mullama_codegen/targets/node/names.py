@@ -11,7 +11,7 @@ JAVASCRIPT, CPP = LANGUAGES["javascript"], LANGUAGES["cpp"]
 MEMBERS = frozenset({"read", "run", "result", "stop", "keep", "parent", "call_back", "is_zero", "status", "timeout"})
 # What generated JavaScript uses inside a function; a parameter of this name gets an underscore.
 LOCALS = frozenset(
-    "native abortable ask complete control deprecated ids named options optionsOf pathOf routes stream within".split()  # noqa: SIM905
+    "native abortable ask complete control deprecated ids named options optionsOf pathOf pathsIn routes stream within".split()  # noqa: SIM905
 )
 
 

@@ -30,7 +30,7 @@ PLAIN = {  # kind -> type as a parameter, type as a result
 }
 RUNTIME = (
     *("ADOPT", "HANDLE", "PARENT", "abortable", "complete", "copiedFloat32Array", "copiedInt32Array", "copiedUint8Array"),
-    *("READ", "ask", "deprecated", "named", "optionsOf", "pathOf", "stream", "within"),
+    *("READ", "ask", "deprecated", "named", "optionsOf", "pathOf", "pathsIn", "stream", "within"),
 )
 
 
@@ -85,8 +85,10 @@ class Script:
     def given(self, value: Value) -> str:
         """The type of a parameter or an option."""
         kind = value.type.kind
-        if kind == "str" and is_path(value):
+        if kind == "str" and value.is_file:
             word = "string | URL"
+        elif kind == "list" and value.is_file:
+            word = "string | URL | ReadonlyArray<string | URL>"
         elif kind == "span":
             word = SPANS[value.type.item][0]
         elif kind == "enum":
@@ -269,7 +271,8 @@ class Script:
     def _constructor(self, function: Function) -> Member:
         shape = shape_of(function)
         parameters = self._names(shape)
-        code = [f"constructor({', '.join(parameters)}) {{", f"  super({self._call(function, self._passed(shape))});", "}"]
+        body = [*self._files(shape), f"super({self._call(function, self._passed(shape))});"]
+        code = [f"constructor({', '.join(parameters)}) {{", *(f"  {line}" for line in body), "}"]
         head, tail = "constructor(", ");"
         shown = f"new {self.names.type(function.on)}("
         return self._member(function, "constructor", code, shape, False, head, tail, shown, ")", "")
@@ -301,7 +304,7 @@ class Script:
             call = f"within(await {call})"
         elif makes_handle(function):
             call = self._adopted(function, f"await {call}")
-        body = [f"return {call};"]
+        body = [*self._files(shape), f"return {call};"]
         if any(waiter_of(one, self.api) is function for one in self.api.handles.values()):
             start, _, end = f"const ids = await {call[:-1]}".partition(" => ")
             body = [f"{start} =>", f"  {end},", ");", "return named(this, ids);"]
@@ -406,8 +409,13 @@ class Script:
     def _passed(self, shape: CallShape) -> list[str]:
         """The same as they are passed to the addon."""
         values = (*shape.required, *([shape.first] if shape.first else []))
-        names = [f"pathOf({name})" if is_path(one) else name for one in values for name in [self.names.parameter(one.name)]]
+        names = [f"pathOf({name})" if one.is_file else name for one in values for name in [self.names.parameter(one.name)]]
         return [*names, *(["options"] if self._takes_options(shape) else [])]
+
+    def _files(self, shape: CallShape) -> list[str]:
+        """The statement for options that name files."""
+        structs = [self.api.structs[one.type.name] for one in shape.options]
+        return ["options = pathsIn(options);"] if any(field.is_file for struct in structs for field in struct.fields) else []
 
     def _call(self, function: Function, arguments: list[str], ending: str = "") -> str:
         receiver = ["this[HANDLE]"] if function.on and not function.static else []
@@ -453,11 +461,6 @@ class Script:
 
     def _dotted(self, function: Function, name: str) -> str:
         return f"{self._owner(function)}.{name}()" if function.on else f"{name}()"
-
-
-def is_path(value: Value) -> bool:
-    """A file name, which may be a URL in JavaScript. The description has no word for it, so the name decides."""
-    return value.type.kind == "str" and (value.name == "path" or value.name.endswith("_path"))
 
 
 def imports(members: list[Member], given: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ SEQUENCES = {  # kind -> annotation in, annotation out, converter in, converter 
     "list": ("str | Iterable[str]", "list[str]", "texts", "strings"),
     "map": ("", "dict[str, str]", "", "pairs"),
 }
+FILES = {"str": "path", "list": "paths"}  # converters in, of what names files
 C_SCALARS = {
     "bool": "int32_t",
     "i32": "int32_t",
@@ -60,7 +61,7 @@ class Types:
         elif kind == "span":
             word = SPANS[value.type.item][0]
         elif kind in SEQUENCES and SEQUENCES[kind][0]:
-            word = "StrPath" if self.is_path(value) else SEQUENCES[kind][0]
+            word = SEQUENCES[kind][0].replace("str", "StrPath") if value.is_file else SEQUENCES[kind][0]
         elif kind in ("enum", "flags"):
             word = f"{self.names.type(value.type.name)} | int | str"
         elif kind == "handle":
@@ -70,11 +71,6 @@ class Types:
         else:
             raise UnsupportedError(f"{value.name}: a parameter of type {kind}")
         return f"{word} | None" if self.may_be_none(value) else word
-
-    @staticmethod
-    def is_path(value: Value) -> bool:
-        """A file name: Python's path objects are welcome. The description has no word for it, so the name decides."""
-        return value.type.kind == "str" and (value.name == "path" or value.name.endswith("_path"))
 
     @staticmethod
     def may_be_none(value: Value) -> bool:
@@ -109,7 +105,7 @@ class Types:
             expression = f'convert.handle({name}, "{self.names.type(value.type.name)}", {shown})'
         elif value.type.is_sequence:
             converter = SPANS[value.type.item][2] if kind == "span" else SEQUENCES[kind][2]
-            expression = f"convert.{'path' if self.is_path(value) else converter}({name}, {shown})"
+            expression = f"convert.{FILES[kind] if value.is_file else converter}({name}, {shown})"
         elif kind == "bool":
             expression = f"convert.boolean({name}, {shown})"
         else:

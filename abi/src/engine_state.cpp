@@ -385,11 +385,30 @@ mullama_stream_info engine_state::info(stream_request &request) {
     return info;
 }
 
+namespace {
+
+class counted {
+  public:
+    explicit counted(size_t &number) : number_(++number) {}
+    ~counted() { --number_; }
+    counted(const counted &) = delete;
+    counted &operator=(const counted &) = delete;
+
+  private:
+    size_t &number_;
+};
+
+}  // namespace
+
 std::vector<int32_t> engine_state::wait(int32_t timeout_ms) {
     const clock::time_point end = end_of(timeout_ms);
     lock held(mutex_);
-    const auto there = [&] { return !ready_.empty() || woken_ || closing_; };
-    wait_for(something_ready_, held, end, there);
+    const uint64_t n_wakes = n_wakes_;
+    const auto there = [&] { return !ready_.empty() || woken_ || n_wakes_ != n_wakes || closing_; };
+    {
+        const counted waiting(n_waiting_);
+        wait_for(something_ready_, held, end, there);
+    }
     if (closing_) throw_closed("engine");
     woken_ = false;
     std::vector<int32_t> ids(ready_.begin(), ready_.end());
@@ -401,7 +420,8 @@ std::vector<int32_t> engine_state::wait(int32_t timeout_ms) {
 void engine_state::wake() noexcept {
     guarded_void([&] {
         const lock held(mutex_);
-        woken_ = true;
+        ++n_wakes_;
+        if (n_waiting_ == 0) woken_ = true;
         something_ready_.notify_all();
     });
 }

@@ -93,7 +93,9 @@ class engine_state {
     std::string failed_;  // why, once the loop has
     int32_t last_id_ = 0;
     size_t n_running_ = 0;  // tasks handed over and not ended
-    bool woken_ = false;
+    bool woken_ = false;  // while nobody waited: for the next one to come
+    uint64_t n_wakes_ = 0;
+    size_t n_waiting_ = 0;  // in `wait`
     std::unordered_map<int32_t, std::shared_ptr<stream_request>> streams_;
     std::unordered_map<int, stream_request *> by_task_;
     std::deque<stream_request *> queue_;  // in the order in which they will run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Any
@@ -182,6 +183,52 @@ def test_one_thread_serves_many_streams(open_engine):
     for stream in streams.values():
         assert stream.info.state == mullama.StreamState.FINISHED
         stream.close()
+
+
+def test_waking_ends_all_waits_and_no_later_one(engine):
+    returned, starting = [], threading.Barrier(4)
+
+    def wait() -> None:
+        starting.wait()
+        returned.append(engine.wait())
+
+    waiters = [threading.Thread(target=wait, daemon=True) for _ in range(3)]
+    for waiter in waiters:
+        waiter.start()
+    starting.wait()
+    time.sleep(0.1)  # until they are in it
+    engine.wake()
+    for waiter in waiters:
+        waiter.join(10)
+    assert returned == [[], [], []]
+    begin = time.monotonic()
+    assert engine.wait(50) == [] and time.monotonic() - begin > 0.04
+    engine.wake()
+    engine.wake()
+    assert engine.wait() == []  # nobody was in it
+
+
+def test_event_loops_of_several_threads_share_an_engine(open_engine):
+    """Each stream is read by the loop of its own thread, and none of them waits in vain."""
+    engine = open_engine(n_slots=4, max_buffered=2)
+    texts: dict[int, list[str]] = {}
+
+    async def read(number: int) -> str:
+        stream = await engine.complete_async("the", max_tokens=1 + number % 7, temperature=0, ignore_eos=True, stream=True)
+        return "".join([piece.text async for piece in stream])
+
+    async def read_many() -> list[str]:
+        return list(await asyncio.wait_for(asyncio.gather(*(read(number) for number in range(40))), 120))
+
+    def run(thread: int) -> None:
+        texts[thread] = asyncio.run(read_many())
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(130)
+    assert len(texts) == 3 and texts[0] == texts[1] == texts[2] and all(texts[0])
 
 
 def test_waking_ends_a_wait(engine):

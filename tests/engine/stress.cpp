@@ -112,6 +112,9 @@ struct request {
 };
 
 const request requests[] = {
+    // Whatever it says, its last character could begin a stop text, and is held back.
+    {"completions", R"({"prompt": "the of", "max_tokens": 40, "ignore_eos": true, "stream": true, "stop": [" ##", "a##", "b##", "c##", "d##", "e##", "f##", "g##", "h##", "i##", "k##", "l##", "m##", "n##", "o##", "p##", "r##", "s##", "t##", "u##", "v##", "w##", "y##"]})"},
+    {"completions", R"({"prompt": "how many", "max_tokens": 6, "ignore_eos": true, "stream": true, "stop": [" ##", "a##", "b##", "c##", "d##", "e##", "f##", "g##", "h##", "i##", "k##", "l##", "m##", "n##", "o##", "p##", "r##", "s##", "t##", "u##", "v##", "w##", "y##"]})"},
     {"completions", R"({"prompt": "the of", "max_tokens": 60, "ignore_eos": true, "stream": true})"},
     {"completions", R"({"prompt": "the of", "max_tokens": 20, "ignore_eos": true, "stream": true, "stop": ["zzzzzzzz", "the of and"], "logprobs": 3})"},
     {"completions", R"({"prompt": ["the", "of", "and"], "max_tokens": 8, "n": 2, "seed": 1})"},
@@ -170,7 +173,7 @@ void use(mullama_engine *engine, unsigned seed, int n, const std::string &file) 
         mullama_stream_info_init(&info, sizeof(info));
         mullama_stream_get_info(stream, &info, nullptr);
         mullama_stream_id(stream);
-        switch (roll(random, 6)) {
+        switch (roll(random, 7)) {
             case 0:
                 while (read(stream, -1)) {
                 }
@@ -206,6 +209,12 @@ void use(mullama_engine *engine, unsigned seed, int n, const std::string &file) 
                 other.join();
                 break;
             }
+            case 5:  // nobody reads it: it is dropped when it waits for its reader, while others go on
+                for (int k = 0; k < 20; ++k) {
+                    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                    if (mullama_stream_get_info(stream, &info, nullptr) != MULLAMA_OK || info.paused) break;
+                }
+                break;
             default: break;
         }
         mullama_stream_free(stream);

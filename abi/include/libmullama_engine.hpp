@@ -21,8 +21,7 @@ struct ContentPart {
     std::string type = {};
     /// text: the text.
     std::optional<std::string> text = std::nullopt;
-    /// image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF, BMP or another file that stb_image
-    /// reads.
+    /// image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF or BMP.
     std::optional<Json> image_url = std::nullopt;
     /// input_audio: {data, format}, the base64 of a WAV, MP3 or FLAC file.
     std::optional<Json> input_audio = std::nullopt;

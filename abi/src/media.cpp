@@ -79,7 +79,14 @@ struct image_deleter {
 
 constexpr size_t png_header = 8;
 
-bool is_png(const std::vector<unsigned char> &file) { return file.size() > png_header && std::memcmp(file.data(), "\x89PNG\r\n\x1A\n", png_header) == 0; }
+bool begins_with(const std::vector<unsigned char> &file, std::string_view start) { return file.size() >= start.size() && std::memcmp(file.data(), start.data(), start.size()) == 0; }
+
+bool is_png(const std::vector<unsigned char> &file) { return begins_with(file, "\x89PNG\r\n\x1A\n"); }
+
+// stb_image reads more, but of TGA there is no telling whether it is one, and few have tried its PSD, PIC and HDR.
+bool is_image(const std::vector<unsigned char> &file) {
+    return is_png(file) || begins_with(file, "\xFF\xD8\xFF") || begins_with(file, "GIF87a") || begins_with(file, "GIF89a") || begins_with(file, "BM");
+}
 
 size_t big_endian(const std::vector<unsigned char> &file, size_t at) { return static_cast<size_t>(file[at]) << 24 | file[at + 1] << 16 | file[at + 2] << 8 | file[at + 3]; }
 
@@ -104,10 +111,11 @@ bool unpacks_beyond(const std::vector<unsigned char> &file, size_t n_pixels) {
 
 mtmd::bitmap_ptr decoded_image(const std::vector<unsigned char> &file, const std::string &name) {
     const auto refuse = [&](const std::string &reason) { throw failure(MULLAMA_E_MEDIA_INVALID, name + " " + reason); };
+    const std::string what = "(" + std::to_string(file.size()) + " bytes) is no image that can be decoded";
+    if (!is_image(file)) refuse(what + "; JPEG, PNG, GIF and BMP are taken");
     const auto not_decoded = [&] {
         const char *reason = stbi_failure_reason();
-        refuse("(" + std::to_string(file.size()) + " bytes) is no image that can be decoded: " + (reason ? reason : "no reason is known") +
-               "; JPEG, PNG, GIF, BMP, TGA, PSD, HDR, PIC and PNM are taken");
+        refuse(what + ": " + (reason ? reason : "no reason is known") + "; send it as a JPEG or PNG that other programs can show");
     };
     const auto check_size = [&](size_t width, size_t height) {
         if (width > 0 && height > 0 && width <= most_bytes_each / 3 / height) return;
@@ -118,7 +126,7 @@ mtmd::bitmap_ptr decoded_image(const std::vector<unsigned char> &file, const std
     if (file.size() > static_cast<size_t>(INT32_MAX) || !stbi_info_from_memory(file.data(), static_cast<int>(file.size()), &width, &height, &channels)) not_decoded();
     check_size(static_cast<size_t>(width), static_cast<size_t>(height));
     if (is_png(file) && unpacks_beyond(file, static_cast<size_t>(width) * static_cast<size_t>(height))) {
-        refuse("(" + std::to_string(file.size()) + " bytes) is no image that can be decoded: its data do not unpack to its " + std::to_string(width) + " x " + std::to_string(height) + " pixels");
+        refuse(what + ": its data do not unpack to its " + std::to_string(width) + " x " + std::to_string(height) + " pixels");
     }
     const stbi_io_callbacks callbacks = {image_reader::read, image_reader::skip, image_reader::eof};
     image_reader reader{file.data(), file.data() + file.size()};

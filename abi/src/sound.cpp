@@ -35,6 +35,14 @@ struct decoder_closer {
 
 bool has(const std::vector<unsigned char> &file, size_t at, const char *text) { return at + std::strlen(text) <= file.size() && std::memcmp(file.data() + at, text, std::strlen(text)) == 0; }
 
+// By its first bytes, as llama.cpp tells them. Left to itself miniaudio looks for an MP3 in anything.
+ma_encoding_format encoding_of(const std::vector<unsigned char> &file) {
+    if (has(file, 0, "RIFF") && has(file, 8, "WAVE")) return ma_encoding_format_wav;
+    if (has(file, 0, "fLaC")) return ma_encoding_format_flac;
+    const bool has_frame = file.size() > 2 && file[0] == 0xFF && (file[1] & 0xE0) == 0xE0;
+    return has_frame || has(file, 0, "ID3") ? ma_encoding_format_mp3 : ma_encoding_format_unknown;
+}
+
 // Bytes that a WAV says its samples have, beyond those that are there; miniaudio takes what there is.
 size_t missing_bytes(const std::vector<unsigned char> &file) {
     constexpr size_t unknown = 0x7FFF0000;  // a program that writes into a pipe does not know the length, and claims the largest
@@ -53,9 +61,10 @@ size_t missing_bytes(const std::vector<unsigned char> &file) {
 
 std::vector<float> decoded_sound(const std::vector<unsigned char> &file, int rate, size_t most, const std::string &name) {
     const auto refuse = [&](const std::string &reason) { throw failure(MULLAMA_E_MEDIA_INVALID, name + " " + reason); };
-    const ma_decoder_config config = ma_decoder_config_init(ma_format_f32, 1, static_cast<ma_uint32>(rate));
+    ma_decoder_config config = ma_decoder_config_init(ma_format_f32, 1, static_cast<ma_uint32>(rate));
+    config.encodingFormat = encoding_of(file);
     ma_decoder opened;
-    if (ma_decoder_init_memory(file.data(), file.size(), &config, &opened) != MA_SUCCESS) {
+    if (config.encodingFormat == ma_encoding_format_unknown || ma_decoder_init_memory(file.data(), file.size(), &config, &opened) != MA_SUCCESS) {
         refuse("(" + std::to_string(file.size()) + " bytes) is no sound that can be decoded; WAV, MP3 and FLAC are taken");
     }
     const std::unique_ptr<ma_decoder, decoder_closer> decoder(&opened);

@@ -197,7 +197,7 @@ type ContentPart struct {
 	Type string `json:"type"`
 	// text: the text.
 	Text string `json:"text,omitempty"`
-	// image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF, BMP or another file that stb_image reads.
+	// image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF or BMP.
 	ImageURL any `json:"image_url,omitempty"`
 	// input_audio: {data, format}, the base64 of a WAV, MP3 or FLAC file.
 	InputAudio any `json:"input_audio,omitempty"`

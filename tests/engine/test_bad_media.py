@@ -120,7 +120,7 @@ BAD: dict[str, tuple[tuple[str, dict[str, Any]], int, str]] = {
     # Images
     "noise": (file_of(NOISE), MEDIA, f"{URL} (3000 bytes) is no image that can be decoded"),
     "one byte": (file_of(b"x"), MEDIA, f"{URL} (1 bytes) is no image"),
-    "WebP": (file_of(WEBP), MEDIA, "JPEG, PNG, GIF, BMP"),
+    "WebP": (file_of(WEBP), MEDIA, "JPEG, PNG, GIF and BMP are taken"),
     "a sound": (file_of(wav()), MEDIA, f"{URL} ("),
     "a PNG's head": (file_of(PNG[:30]), MEDIA, f"{URL} (30 bytes)"),
     "a PNG that is cut off": (file_of(PNG[: len(PNG) * 2 // 3]), MEDIA, f"{URL} ("),
@@ -132,7 +132,8 @@ BAD: dict[str, tuple[tuple[str, dict[str, Any]], int, str]] = {
     "a PNG without pixels": (file_of(png(np.zeros((0, 0, 3), np.uint8))), MEDIA, f"{URL} is an image of 0 x 0 pixels"),
     "a JPEG that is cut off": (file_of(JPEG[: len(JPEG) - 30]), MEDIA, "is cut off: its data end before the image does"),
     "a BMP that is cut off": (file_of(media_files.bmp()[:1000]), MEDIA, f"{URL} ("),
-    "a PNM that is cut off": (file_of(media_files.ppm()[:1000]), MEDIA, f"{URL} ("),
+    "a PNM": (file_of(b"P6 2 2 255\n" + bytes(12)), MEDIA, f"{URL} (23 bytes) is no image that can be decoded; JPEG, PNG, GIF and BMP are taken"),
+    "what could be a TGA": (file_of(struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 2, 2, 24, 0) + bytes(12)), MEDIA, "JPEG, PNG, GIF and BMP are taken"),
     "an image that is no wider than a line": (file_of(png(pixels(1, 1, 4000))), None, ""),
     # Sounds
     "a sound without data": (part(type="input_audio", input_audio={"format": "wav"}), INVALID, f"{DATA} is missing"),
@@ -141,6 +142,7 @@ BAD: dict[str, tuple[tuple[str, dict[str, Any]], int, str]] = {
     "a sound in a data: URL": (part(type="input_audio", input_audio={"data": url(wav(), "audio/wav")}), INVALID, f'{DATA} is no base64: ":" stands at byte 4'),
     "a sound in an unknown format": (sound_of(wav(), "ogg"), INVALID, f'{FIELD}.input_audio.format is "ogg"; it must be wav, mp3 or flac'),
     "noise as a sound": (sound_of(NOISE), MEDIA, f"{DATA} ("),
+    "noise that has an MP3's first bytes": (sound_of(b"\xff\xfb" + NOISE, "mp3"), MEDIA, f"{DATA} ("),
     "an image as a sound": (sound_of(PNG), MEDIA, f"{DATA} ("),
     "a WAV's head": (sound_of(wav()[:20]), MEDIA, f"{DATA} (20 bytes) is no sound that can be decoded"),
     "a WAV without samples": (sound_of(wav(np.zeros(0, np.float32))), MEDIA, f"{DATA} holds no sound"),

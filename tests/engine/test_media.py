@@ -114,9 +114,8 @@ def test_the_same_sound_gives_the_same_answer_and_another_one_another(seeing):
 
 
 def test_an_image_is_what_its_pixels_are_in_any_format(seeing):
-    """PNG, BMP and PNM hold the same pixels."""
-    first, *others = (said(chat(seeing, "the ", image_part(file))) for file in (png(), media_files.bmp(), media_files.ppm()))
-    assert all(other == first for other in others)
+    first, other = (said(chat(seeing, "the ", image_part(file))) for file in (png(), media_files.bmp()))
+    assert other == first
 
 
 def test_where_an_image_stands_matters(seeing):

@@ -42,11 +42,6 @@ def bmp(image: np.ndarray | None = None) -> bytes:
     return b"BM" + struct.pack("<IHHI", 54 + len(rows), 0, 0, 54) + header + rows
 
 
-def ppm(image: np.ndarray | None = None) -> bytes:
-    image = pixels() if image is None else image
-    return f"P6 {image.shape[1]} {image.shape[0]} 255\n".encode() + image.tobytes()
-
-
 def tone(hertz: float = 440.0, seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
 

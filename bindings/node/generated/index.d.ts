@@ -1603,7 +1603,7 @@ export interface ContentPart {
   type: 'text' | 'image_url' | 'input_audio';
   /** text: the text. */
   text?: string | null | undefined;
-  /** image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF, BMP or another file that stb_image reads. */
+  /** image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF or BMP. */
   imageUrl?: Json | null | undefined;
   /** input_audio: {data, format}, the base64 of a WAV, MP3 or FLAC file. */
   inputAudio?: Json | null | undefined;

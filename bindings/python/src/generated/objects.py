@@ -233,7 +233,7 @@ class ContentPart(_ContentPartNeeded, total=False):
     text: str
     """text: the text."""
     image_url: Any
-    """image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF, BMP or another file that stb_image reads."""
+    """image_url: {url}, a data: URL with the base64 of a JPEG, PNG, GIF or BMP."""
     input_audio: Any
     """input_audio: {data, format}, the base64 of a WAV, MP3 or FLAC file."""
 

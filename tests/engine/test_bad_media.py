@@ -31,6 +31,10 @@ JPEG = bytes.fromhex(
     "120211213141ffc4001501010100000000000000000000000000000102ffc400191101000203000000000000000000000000010002213251ffda000c03010002110311003f00ac92596c8b"
     "6fde94f17e3d45a46b2d722851135d47b28313ffd9"
 )
+GIF = bytes.fromhex(
+    "4749463837610c000800820000c8ecbe37f58b9695a1568de9dc71723244d79e0e9f3d16392c000000000c0008000008350003081c48a0a0c181040d1634c0d020430303223e74c830e200"
+    "001805682cc011a347001a05702cf011a3c50328537a3c99126540003b"
+)
 WEBP = bytes.fromhex(
     "524946469c000000574542505650384c900000002f0bc001007fa02692ade687320af922be5c246029760c15461445b6da08c00c7ad18109ae2d3d22ea35a33400908691897005c923ccfb"
     "73cfd8d534ff31f39b5d8c3ac9ef82bf09c999ecead0fc9017d8104fa2bf541f1b9329746013db561c0cac16b08004b00012b0800524404b49478d802db1100b91b07f1111fd0f674d8809"
@@ -216,8 +220,14 @@ def test_lines_in_base64_are_no_mistake(seeing):
     assert tokens[0] == tokens[1] == tokens[2]
 
 
-def test_a_whole_jpeg_is_taken(seeing):
-    assert answer(seeing, "apply-template", **file_of(JPEG)[1])["tokens"].count(-1) == 16
+@pytest.mark.parametrize(("name", "file"), [("PNG", PNG), ("JPEG", JPEG), ("GIF", GIF), ("BMP", media_files.bmp(pixels(1, 12, 8)))])
+def test_a_whole_image_is_taken_and_no_part_of_it(seeing, name, file):
+    """A GIF has one byte behind its picture, by which nobody can tell that it is missing."""
+    assert answer(seeing, "apply-template", **file_of(file)[1])["tokens"].count(-1) == 16
+    for size in range(1, len(file) - (name == "GIF")):
+        with pytest.raises(mullama.Error) as caught:
+            answer(seeing, "apply-template", **file_of(file[:size])[1])
+        assert caught.value.code == MEDIA, size
 
 
 def test_a_whole_flac_is_taken(seeing):

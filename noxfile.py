@@ -236,7 +236,7 @@ def sanitize(session: nox.Session) -> None:
     session.run(PYTHON, "-c", write, str(tiny), env={"PYTHONPATH": "tests/tools"}, external=True)
     for kind, options in SANITIZERS.items():
         folder = LIBRARY.folder / "bin"
-        session.run(str(folder / f"engine-fault-{kind}"), str(tiny / "llama.gguf"), env=options, external=True, silent=True)
+        session.run(str(folder / f"engine-fault-{kind}"), str(tiny / "llama.gguf"), "1", env=options, external=True, silent=True)
         session.run(str(folder / f"engine-stress-{kind}"), str(tiny), "2", env=options, external=True)
     runtime = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
     environment = {

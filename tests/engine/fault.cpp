@@ -47,12 +47,15 @@ std::string taken(mullama_error *error) {
     return message;
 }
 
+// ThreadSanitizer does not see the barrier at which ggml's threads wait for each other: with it there is one.
+int32_t n_threads = 2;
+
 mullama_engine *open(const char *path) {
     mullama_engine_options options;
     mullama_engine_options_init(&options, sizeof(options));
     options.n_ctx = 256;
     options.n_slots = 4;
-    options.n_threads = 2;
+    options.n_threads = n_threads;
     mullama_engine *engine = nullptr;
     require(mullama_engine_open(path, std::strlen(path), &options, nullptr, nullptr, nullptr, &engine, nullptr) == MULLAMA_OK, "open");
     return engine;
@@ -84,7 +87,8 @@ void break_loop(mullama_engine *engine) {
 
 }  // namespace
 
-int main(int, char **arguments) {
+int main(int count, char **arguments) {
+    if (count > 2) n_threads = std::atoi(arguments[2]);
     mullama_engine *engine = open(arguments[1]);
     std::vector<mullama_stream *> streams;
     for (int i = 0; i < 3; ++i) streams.push_back(ask(engine, R"({"prompt": "the of", "max_tokens": 200, "ignore_eos": true, "stream": true})"));

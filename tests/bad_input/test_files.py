@@ -31,13 +31,16 @@ def context(model: mullama.Model) -> Iterator[mullama.Context]:
         yield context
 
 
+LONGEST_SHOWN = 1000  # bytes of a path in a message
+
+
 def assert_refused(path: object, code: ErrorCode, reason: str) -> None:
     gc.collect()
     before = mullama.live_objects()
     with pytest.raises(mullama.FileError, match=reason) as raised:
         mullama.Model(path)
     assert raised.value.code is code
-    assert str(path) in raised.value.message
+    assert str(path)[:LONGEST_SHOWN] in raised.value.message
     del raised
     assert mullama.live_objects() == before
 
@@ -208,7 +211,7 @@ def assert_unwritable(context: mullama.Context, path: Path, reason: str) -> None
     with pytest.raises(mullama.FileError, match=f"cannot be written: .*{reason}") as raised:
         context.save_state_file(path)
     assert raised.value.code is ErrorCode.FILE_UNWRITABLE
-    assert str(path) in raised.value.message
+    assert str(path)[:LONGEST_SHOWN] in raised.value.message
     context.decode([5])
 
 

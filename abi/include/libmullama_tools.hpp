@@ -178,6 +178,10 @@ class Rounds {
                                 "max_rounds is 1, but tool_choice requires a call; it must be at least 2: one to call, "
                                 "one to answer");
         }
+        if (const Json *n = body_.find("n"); n && *n != Json(1)) {
+            throw ArgumentError(ErrorCode::invalid_argument,
+                                "n is " + n->dump() + "; where tools are functions it must be 1");
+        }
         end_calls();
     }
 

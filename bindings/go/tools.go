@@ -147,6 +147,10 @@ func newToolRounds(ctx context.Context, request ChatRequest, options []ToolOptio
 		text := "WithMaxRounds is 1, but the tool choice requires a call; it must be at least 2: one to call, one to answer"
 		return nil, &Error{Code: ErrInvalidArgument, Message: text}
 	}
+	if request.N != nil && *request.N != 1 {
+		text := fmt.Sprintf("N is %d; where tools are functions it must be 1", *request.N)
+		return nil, &Error{Code: ErrInvalidArgument, Message: text}
+	}
 	request.Messages = slices.Clone(request.Messages)
 	rounds := &toolRounds{ctx: ctx, options: given, request: request}
 	rounds.endCalls()

@@ -228,6 +228,11 @@ func TestWrongNumbersOfRounds(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
+	two := 2
+	_, err := newToolRounds(context.Background(), ChatRequest{Tools: []Tool{adder(&seen)}, N: &two}, nil)
+	if !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), "N is 2; where tools are functions it must be 1") {
+		t.Error(err)
+	}
 }
 
 func TestAContextEndsTheRounds(t *testing.T) {

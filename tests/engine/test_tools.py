@@ -243,6 +243,13 @@ def test_one_round_is_an_answer_without_calls(engine: mullama.Engine) -> None:
         engine.chat(user("the of"), tools=[lamp.turn], max_rounds=0, **LIMITS)
 
 
+def test_functions_are_called_for_one_answer(engine: mullama.Engine) -> None:
+    lamp = Switch()
+    with pytest.raises(mullama.ArgumentError, match="n is 2; where tools are functions it must be 1"):
+        engine.chat(user("the of"), tools=[lamp.turn], n=2, **LIMITS)
+    assert engine.chat(user("the of"), tools=[lamp.turn], n=1, max_rounds=1, **{**LIMITS, "tool_choice": "auto"}).text
+
+
 def test_the_last_round_keeps_to_the_schema_of_the_answer(engine: mullama.Engine) -> None:
     schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"], "additionalProperties": False}
     form = {"type": "json_schema", "json_schema": {"name": "sure", "schema": schema}}

@@ -31,6 +31,8 @@ class Tools {
       const reason = 'it must be at least 2: one to call, one to answer';
       throw makeError('INVALID_ARGUMENT', `maxRounds is 1, but toolChoice requires a call; ${reason}`);
     }
+    if (![undefined, null, 1].includes(body.n))
+      throw makeError('INVALID_ARGUMENT', `n is ${body.n}; where tools are functions it must be 1`);
     this.#endCalls();
   }
 

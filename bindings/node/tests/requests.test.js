@@ -441,6 +441,10 @@ describe('functions as tools', () => {
         message: /^maxRounds is 1, but toolChoice requires a call/,
       });
     }
+    await assert.rejects(engine.chat(user('the of'), { ...limits, tools: [turn], n: 2 }), {
+      code: 'INVALID_ARGUMENT',
+      message: /^n is 2; where tools are functions it must be 1/,
+    });
     for (const maxRounds of [0, 1.5, '3']) {
       await assert.rejects(engine.chat(user('the'), { tools: [turn], maxRounds }), {
         name: 'TypeError',

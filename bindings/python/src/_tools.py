@@ -110,6 +110,8 @@ class Tools:
                 "max_rounds is 1, but tool_choice requires a call; it must be at least 2: one to call, one to answer",
                 ErrorCode.INVALID_ARGUMENT,
             )
+        if body.get("n") not in (None, 1):
+            raise ArgumentError(f"n is {body['n']!r}; where tools are functions it must be 1", ErrorCode.INVALID_ARGUMENT)
         if errors not in ("tell", "raise"):
             raise ArgumentError(f'tool_errors is {errors!r}; it must be "tell" or "raise"', ErrorCode.INVALID_ARGUMENT)
         own = [Tool(tool) if callable(tool) else tool for tool in tools]

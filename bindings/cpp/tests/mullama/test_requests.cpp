@@ -348,6 +348,10 @@ TEST(rounds_need_a_number_and_tools_without_a_function_are_the_callers) {
     THROWS(mullama::ArgumentError, ErrorCode::invalid_argument, needs_two, engine.chat_stream(question, request));
     request.max_rounds = 0;
     THROWS(mullama::ArgumentError, ErrorCode::invalid_argument, "max_rounds is 0", engine.chat(question, request));
+    request.max_rounds = 8;
+    request.n = 2;
+    THROWS(mullama::ArgumentError, ErrorCode::invalid_argument, "n is 2; where tools are functions it must be 1",
+           engine.chat(question, request));
 
     const auto answer = engine.chat(question, required({weather(nullptr)}));
     CHECK(answer.finish_reason() == "tool_calls" && answer.tool_calls().size() >= 1 && answer.tool_runs.empty());
